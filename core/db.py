@@ -1,0 +1,132 @@
+"""PostgreSQL sessions, each bound to what it may see.
+
+Invariants of this file:
+- A tenant session sets `likeness.tenant_id` for its transaction alone, so a pooled connection carries nothing over.
+  Without it the row-level security policies match no row.
+- Services never commit. The block `async with database.tenant(…) as session` is the boundary: it commits when the
+  block ends, rolls back when it raises, and only after the commit runs what `after_commit` collected.
+- The three roles have their own pools. Code cannot rise from one to another.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, Dialect, event, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.types import TypeDecorator
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.settings import DatabaseSettings
+
+logger = logging.getLogger("likeness.db")
+
+AfterCommit = Callable[[], Awaitable[None]]
+
+
+class Instant(TypeDecorator[datetime]):
+    """A `timestamptz` that refuses naive moments."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 (SQLAlchemy's signature)
+        """Refuse a moment without a zone; store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a time zone cannot be stored")
+        return value.astimezone(UTC)
+
+
+@dataclass(frozen=True)
+class Eraser:
+    """How a table forgets a person. Every table declares one in its `info`; a test fails on a table without.
+
+    how: `delete` removes the rows of the subject; `redact` empties `columns` and keeps the rest; `keep` leaves the
+        row because it holds nothing personal, or must stay: `why` says which.
+    by: the column that names the subject, None when no row belongs to a person.
+    """
+
+    how: str
+    why: str
+    by: str | None = "subject_id"
+    columns: tuple[str, ...] = ()
+
+
+def table_info(*, tenancy: str, eraser: Eraser) -> dict[str, Any]:
+    """The `info` of a table. tenancy: `tenant` (row-level security on tenant_id), `self` (on id), or `system`."""
+    return {"tenancy": tenancy, "eraser": eraser}
+
+
+def after_commit(session: AsyncSession, action: AfterCommit) -> None:
+    """Run `action` once the session's transaction has committed; a rollback drops it."""
+    session.info.setdefault("after_commit", []).append(action)
+
+
+def async_url(url: str) -> str:
+    """The SQLAlchemy form of a plain `postgresql://` URL."""
+    return url.replace("postgresql://", "postgresql+asyncpg://", 1).replace("postgres://", "postgresql+asyncpg://", 1)
+
+
+class Database:
+    """Three pools, one per role, and the sessions over them."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self.app = self._engine(settings.url.get_secret_value(), settings.pool_size)
+        self.systems = self._engine(settings.system_url.get_secret_value(), settings.pool_size)
+        self.keys = self._engine(settings.keys_url.get_secret_value(), settings.pool_size)
+        self.system_url = settings.system_url.get_secret_value()
+
+    @staticmethod
+    def _engine(url: str, size: int) -> AsyncEngine:
+        return create_async_engine(async_url(url), pool_size=size, max_overflow=size, pool_pre_ping=True)
+
+    @asynccontextmanager
+    async def tenant(self, tenant_id: UUID) -> AsyncIterator[AsyncSession]:
+        """A transaction that sees and writes the rows of one tenant."""
+        async with self._session(self.app, tenant_id) as session:
+            yield session
+
+    @asynccontextmanager
+    async def system(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that finds work across tenants, and sees no sealed field."""
+        async with self._session(self.systems, None) as session:
+            yield session
+
+    @asynccontextmanager
+    async def keystore(self, tenant_id: UUID) -> AsyncIterator[AsyncSession]:
+        """A transaction on the key store, bound to one tenant. For `core.keyring` alone."""
+        async with self._session(self.keys, tenant_id) as session:
+            yield session
+
+    @staticmethod
+    @asynccontextmanager
+    async def _session(engine: AsyncEngine, tenant_id: UUID | None) -> AsyncIterator[AsyncSession]:
+        async with AsyncSession(engine, expire_on_commit=False) as session:
+            if tenant_id is not None:
+                bind_tenant(session, tenant_id)
+            async with session.begin():
+                yield session
+            for action in session.info.pop("after_commit", []):
+                try:
+                    await action()
+                except Exception as error:  # noqa: BLE001 (the commit stands; a lost wake-up is sent again by the sweep)
+                    logger.warning("an action after commit failed", extra={"error_type": type(error).__name__})
+
+    async def close(self) -> None:
+        """Close the pools."""
+        for engine in (self.app, self.systems, self.keys):
+            await engine.dispose()
+
+
+def bind_tenant(session: AsyncSession, tenant_id: UUID) -> None:
+    """Set the tenant at the start of every transaction of this session, for that transaction alone."""
+
+    @event.listens_for(session.sync_session, "after_begin")
+    def _set_tenant(_session: Any, _transaction: Any, connection: Any) -> None:
+        connection.execute(text("SELECT set_config('likeness.tenant_id', :tenant, true)"), {"tenant": str(tenant_id)})

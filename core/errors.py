@@ -1,0 +1,316 @@
+"""Every error that Likeness answers with, each with its status, stable code and what to do about it.
+
+    LikenessError
+    ├── MalformedRequest 400          the request cannot be read
+    │   ├── IdempotencyKeyMissing
+    │   └── CursorInvalid
+    ├── Unauthenticated 401           we do not know who you are
+    │   ├── CredentialMissing
+    │   ├── CredentialInvalid
+    │   └── CredentialExpired
+    ├── QuotaExceeded 402             the tenant's credits do not cover it
+    ├── Forbidden 403                 we know, and you may not
+    │   ├── ScopeMissing
+    │   ├── TenantSuspended
+    │   └── ConsentRequired
+    ├── NotFound 404                  unknown, or another tenant's: the same answer
+    ├── Conflict 409                  the state of things forbids it now
+    │   ├── IdempotencyInFlight
+    │   ├── ReferenceTaken
+    │   ├── PhotoNotReady
+    │   └── StateConflict
+    ├── Gone 410                      it was erased
+    ├── PayloadTooLarge 413
+    ├── UnsupportedPhotoType 415
+    ├── Unacceptable 422              well-formed, and refused
+    │   ├── ValidationFailed
+    │   ├── IdempotencyMismatch
+    │   ├── RetentionOutOfRange
+    │   ├── UnknownStyle
+    │   ├── NoticeUnknown
+    │   ├── WebhookTargetRefused
+    │   ├── PhotoEmpty · PhotoUnreadable · PhotoTooLarge · PhotoTooSmall · PhotoTooSlow
+    │   └── PhotoRefused              the face check said no; carries its findings
+    ├── RateLimited 429
+    └── Unavailable 503               ours to mend; try again
+        ├── KeyProviderUnavailable
+        ├── StorageUnavailable
+        └── IntakeBusy
+
+Internal failures that are never an answer (a seal that does not open, a lost fence) derive from `IntegrityError`;
+at the edge they become a plain 500 that says nothing. One file, `api/problems.py`, renders the tree as RFC 9457;
+the catalogue page lists every class below with a code of its own.
+
+Neither `detail` nor `extra` may carry personal data: they reach callers, logs and screens.
+"""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+
+class LikenessError(Exception):
+    """An error with an answer. `detail` says what happened this time; `extra` adds machine-readable members."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Something went wrong on our side."
+    remedy: ClassVar[str] = "Try again; if it stays, report the request id."
+
+    def __init__(self, detail: str | None = None, **extra: Any) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.extra = extra
+
+
+class MalformedRequest(LikenessError):
+    status = 400
+    code = "malformed_request"
+    title = "The request could not be read."
+    remedy = "Check the JSON, the headers and the query against the API reference."
+
+
+class IdempotencyKeyMissing(MalformedRequest):
+    code = "idempotency_key_missing"
+    title = "This request costs credits and needs an Idempotency-Key header."
+    remedy = "Send a fresh random Idempotency-Key (a UUID, say), and the same one again when you retry."
+
+
+class CursorInvalid(MalformedRequest):
+    code = "cursor_invalid"
+    title = "The cursor is not one that we gave."
+    remedy = "Use `next_cursor` of the page before, unchanged, or leave it out to start at the newest."
+
+
+class Unauthenticated(LikenessError):
+    status = 401
+    code = "unauthenticated"
+    title = "A valid credential is needed."
+    remedy = "Send `Authorization: Bearer lk_live_…`."
+
+
+class CredentialMissing(Unauthenticated):
+    code = "credential_missing"
+    title = "The Authorization header is missing."
+
+
+class CredentialInvalid(Unauthenticated):
+    code = "credential_invalid"
+    title = "The credential is not valid."
+    remedy = "Check that the whole key was copied; create a new one if it was revoked."
+
+
+class CredentialExpired(Unauthenticated):
+    code = "credential_expired"
+    title = "The credential has expired."
+    remedy = "Rotate to a new key."
+
+
+class QuotaExceeded(LikenessError):
+    status = 402
+    code = "quota_exceeded"
+    title = "The tenant's credits do not cover this request."
+    remedy = "See GET /v1/usage; ask for fewer styles, or for a larger quota."
+
+
+class Forbidden(LikenessError):
+    status = 403
+    code = "forbidden"
+    title = "This credential may not do that."
+    remedy = "Use a credential that may."
+
+
+class ScopeMissing(Forbidden):
+    code = "scope_missing"
+    title = "The API key lacks a scope that this needs."
+    remedy = "Create a key with the scope named in `required_scope`."
+
+
+class TenantSuspended(Forbidden):
+    code = "tenant_suspended"
+    title = "This tenant is suspended."
+    remedy = "Contact the operator of this service."
+
+
+class ConsentRequired(Forbidden):
+    code = "consent_required"
+    title = "The person has not granted, or has withdrawn, a consent that this needs."
+    remedy = "Ask the person, then record the grant with POST /v1/subjects/{id}/consents."
+
+
+class NotFound(LikenessError):
+    status = 404
+    code = "not_found"
+    title = "There is nothing here under that id."
+    remedy = "Check the id and its prefix, and that it belongs to the tenant of this key."
+
+
+class Conflict(LikenessError):
+    status = 409
+    code = "conflict"
+    title = "The present state does not allow that."
+    remedy = "Read the resource again, then decide."
+
+
+class IdempotencyInFlight(Conflict):
+    code = "idempotency_in_flight"
+    title = "A request with this Idempotency-Key is still being worked on."
+    remedy = "Wait a moment, then send the same request again."
+
+
+class ReferenceTaken(Conflict):
+    code = "reference_taken"
+    title = "A subject with this external reference exists already."
+    remedy = "Use the subject named in `subject_id`."
+
+
+class PhotoNotReady(Conflict):
+    code = "photo_not_ready"
+    title = "The photo's face check has not finished."
+    remedy = "Wait until the photo's state is `ready`, or upload with `Prefer: wait=5`."
+
+
+class StateConflict(Conflict):
+    code = "state_conflict"
+    title = "The resource is in a state that does not allow this."
+
+
+class Gone(LikenessError):
+    status = 410
+    code = "erased"
+    title = "This was erased and cannot be opened again."
+    remedy = "Nothing brings it back. Upload anew, with the person's consent, if it is needed."
+
+
+class PayloadTooLarge(LikenessError):
+    status = 413
+    code = "payload_too_large"
+    title = "The body is larger than allowed."
+    remedy = "Send a smaller file; the limit is in `max_bytes`."
+
+
+class UnsupportedPhotoType(LikenessError):
+    status = 415
+    code = "photo_type_unsupported"
+    title = "The file is not a photo of a kind that we read."
+    remedy = "Send a JPEG, PNG, WebP or HEIC photo."
+
+
+class Unacceptable(LikenessError):
+    status = 422
+    code = "unacceptable"
+    title = "The request was understood and cannot be accepted."
+    remedy = "See `detail`."
+
+
+class ValidationFailed(Unacceptable):
+    code = "validation_failed"
+    title = "Some fields are not acceptable."
+    remedy = "Each entry of `errors` names a field and what is wrong with it."
+
+
+class IdempotencyMismatch(Unacceptable):
+    code = "idempotency_mismatch"
+    title = "This Idempotency-Key was used before with another request."
+    remedy = "Use a fresh key for a new request; repeat a request unchanged."
+
+
+class RetentionOutOfRange(Unacceptable):
+    code = "retention_out_of_range"
+    title = "`expires_after` may only shorten the policy's term."
+    remedy = "Ask for a term between `minimum` and `maximum` seconds, or leave it out."
+
+
+class UnknownStyle(Unacceptable):
+    code = "unknown_style"
+    title = "There is no such style."
+    remedy = "See GET /v1/styles."
+
+
+class NoticeUnknown(Unacceptable):
+    code = "notice_unknown"
+    title = "There is no such published notice, or it does not name this purpose."
+    remedy = "Publish a notice that names the purpose with POST /v1/notices, and refer to it."
+
+
+class WebhookTargetRefused(Unacceptable):
+    code = "webhook_target_refused"
+    title = "The endpoint's address is not one that we deliver to."
+    remedy = "Use an https address on the public internet."
+
+
+class PhotoEmpty(Unacceptable):
+    code = "photo_empty"
+    title = "The file is empty."
+    remedy = "Send the photo's bytes as the body."
+
+
+class PhotoUnreadable(Unacceptable):
+    code = "photo_unreadable"
+    title = "The file is damaged and cannot be read."
+    remedy = "Export or take the photo again."
+
+
+class PhotoTooLarge(Unacceptable):
+    code = "photo_too_many_pixels"
+    title = "The photo has more pixels than we read."
+    remedy = "Send it at a smaller size; the limit is in `max_pixels`."
+
+
+class PhotoTooSmall(Unacceptable):
+    code = "photo_too_small"
+    title = "The photo is too small for a headshot."
+    remedy = "Send a photo with both sides of at least `min_edge` pixels."
+
+
+class PhotoTooSlow(Unacceptable):
+    code = "photo_too_slow"
+    title = "Reading this photo took longer than allowed."
+    remedy = "Export it as an ordinary JPEG and send that."
+
+
+class PhotoRefused(Unacceptable):
+    code = "photo_refused"
+    title = "No headshot can be made from this photo."
+    remedy = "Each entry of `findings` says what to do better."
+
+
+class RateLimited(LikenessError):
+    status = 429
+    code = "rate_limited"
+    title = "Too many requests."
+    remedy = "Wait for the seconds in Retry-After."
+
+
+class Unavailable(LikenessError):
+    status = 503
+    code = "unavailable"
+    title = "A part that this needs is not available."
+    remedy = "Try again in a moment; nothing was changed."
+
+
+class KeyProviderUnavailable(Unavailable):
+    code = "key_provider_unavailable"
+    title = "The key provider cannot be reached, so nothing sealed can be opened or made."
+
+
+class StorageUnavailable(Unavailable):
+    code = "storage_unavailable"
+    title = "The object store did not take or give the bytes."
+
+
+class IntakeBusy(Unavailable):
+    code = "intake_busy"
+    title = "Too many photos are being read at this moment."
+
+
+class IntegrityError(Exception):
+    """Something that must hold did not: never shown to a caller, always logged by class and place alone."""
+
+
+def catalogue() -> Iterator[type[LikenessError]]:
+    """Every error class that has a code of its own, in the order of the tree."""
+    waiting: list[type[LikenessError]] = [LikenessError]
+    while waiting:
+        error = waiting.pop(0)
+        yield error
+        waiting[:0] = error.__subclasses__()

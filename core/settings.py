@@ -1,0 +1,148 @@
+"""Everything that a deployment may set, grouped, frozen and read once.
+
+Each group reads `LIKENESS_<GROUP>_<FIELD>` from the environment. The four places that hold state are named by URL:
+`LIKENESS_DATABASE_URL` (and its siblings for the other roles), `LIKENESS_QUEUE_URL`, `LIKENESS_STORAGE_URL`,
+`LIKENESS_KEYS_URL`. `likeness up` fills them in with the embedded parts under `var/` when they are not set.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _group(name: str) -> SettingsConfigDict:
+    return SettingsConfigDict(env_prefix=f"LIKENESS_{name}_", frozen=True, extra="ignore")
+
+
+class DatabaseSettings(BaseSettings):
+    """PostgreSQL 18, one URL per role (`postgresql://role:password@host:port/name`).
+
+    url: role of the application. No owner, no superuser, bound to one tenant at a time by row-level security.
+    system_url: role that finds work across tenants; it sees ids, states and times, never sealed fields.
+    keys_url: role of the key store's schema; only `core.keyring` connects with it.
+    owner_url: role that owns the tables; only migrations connect with it.
+    """
+
+    model_config = _group("DATABASE")
+    url: SecretStr
+    system_url: SecretStr
+    keys_url: SecretStr
+    owner_url: SecretStr | None = None
+    pool_size: int = Field(default=10, ge=1, le=200)
+
+
+class QueueSettings(BaseSettings):
+    """Redis or Valkey. It only wakes workers: losing it loses nothing."""
+
+    model_config = _group("QUEUE")
+    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    poll_seconds: float = Field(default=0.05, gt=0, le=5)
+
+
+class StorageSettings(BaseSettings):
+    """The object store: `file:///path`, `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`."""
+
+    model_config = _group("STORAGE")
+    url: str
+
+
+class KeySettings(BaseSettings):
+    """The key provider: `file:///path/to/folder` now; `aws-kms://…` and `vault://…` have their place in the Protocol."""
+
+    model_config = _group("KEYS")
+    url: str
+    cache_seconds: float = Field(default=300, gt=0, le=300)
+    cache_uses: int = Field(default=1000, ge=1, le=1000)
+
+
+class ApiSettings(BaseSettings):
+    """The HTTP edge."""
+
+    model_config = _group("API")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    public_url: str = "http://127.0.0.1:8080"
+    operator_token_sha256: str | None = None
+    requests_per_minute: int = Field(default=1200, ge=1)
+    upload_max_bytes: int = Field(default=25 * 1024 * 1024, ge=1024)
+
+
+class WebhookSettings(BaseSettings):
+    """Delivery. `allowed_hosts` names hosts that may be private or plain http: for development, never by default."""
+
+    model_config = _group("WEBHOOKS")
+    allowed_hosts: frozenset[str] = frozenset()
+    timeout_seconds: float = Field(default=20, gt=0, le=60)
+
+
+class WorkerSettings(BaseSettings):
+    """The GPU worker."""
+
+    model_config = _group("WORKER")
+    region: str = "local"
+    concurrency: int = Field(default=2, ge=1, le=64)
+    heartbeat_seconds: float = Field(default=15, gt=0)
+    lease_seconds: float = Field(default=45, gt=0)
+    drain_seconds: float = Field(default=25, gt=0)
+    sweep_seconds: float = Field(default=5, gt=0)
+
+
+class ModelSettings(BaseSettings):
+    """The diffusion model: the folder of a diffusers inpainting pipeline. None paints the style's own studio backdrop."""
+
+    model_config = _group("MODEL")
+    path: Path | None = None
+    steps: int = Field(default=20, ge=1, le=150)
+    guidance: float = Field(default=5.0, ge=0, le=30)
+    strength: float = Field(default=0.6, gt=0, le=1)
+
+
+class Settings(BaseSettings):
+    """All groups, each read from the environment when first asked for, so that a part fails only on what it needs."""
+
+    model_config = SettingsConfigDict(env_prefix="LIKENESS_", frozen=True, extra="ignore")
+    environment: Literal["development", "production"] = "development"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @cached_property
+    def database(self) -> DatabaseSettings:
+        """PostgreSQL."""
+        return DatabaseSettings()
+
+    @cached_property
+    def queue(self) -> QueueSettings:
+        """Redis or Valkey."""
+        return QueueSettings()
+
+    @cached_property
+    def storage(self) -> StorageSettings:
+        """The object store."""
+        return StorageSettings()
+
+    @cached_property
+    def keys(self) -> KeySettings:
+        """The key provider."""
+        return KeySettings()
+
+    @cached_property
+    def api(self) -> ApiSettings:
+        """The HTTP edge."""
+        return ApiSettings()
+
+    @cached_property
+    def webhooks(self) -> WebhookSettings:
+        """Webhook delivery."""
+        return WebhookSettings()
+
+    @cached_property
+    def worker(self) -> WorkerSettings:
+        """The GPU worker."""
+        return WorkerSettings()
+
+    @cached_property
+    def model(self) -> ModelSettings:
+        """The diffusion model."""
+        return ModelSettings()
