@@ -80,7 +80,7 @@ class Database:
         self.app = self._engine(settings.url.get_secret_value(), settings.pool_size)
         self.systems = self._engine(settings.system_url.get_secret_value(), settings.pool_size)
         self.keys = self._engine(settings.keys_url.get_secret_value(), settings.pool_size)
-        self.system_url = settings.system_url.get_secret_value()
+        self.session_info: dict[str, Any] = {}  # lent to every session: bootstrap puts the queue here
 
     @staticmethod
     def _engine(url: str, size: int) -> AsyncEngine:
@@ -104,10 +104,9 @@ class Database:
         async with self._session(self.keys, tenant_id) as session:
             yield session
 
-    @staticmethod
     @asynccontextmanager
-    async def _session(engine: AsyncEngine, tenant_id: UUID | None) -> AsyncIterator[AsyncSession]:
-        async with AsyncSession(engine, expire_on_commit=False) as session:
+    async def _session(self, engine: AsyncEngine, tenant_id: UUID | None) -> AsyncIterator[AsyncSession]:
+        async with AsyncSession(engine, expire_on_commit=False, info=dict(self.session_info)) as session:
             if tenant_id is not None:
                 bind_tenant(session, tenant_id)
             async with session.begin():

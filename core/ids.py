@@ -45,7 +45,7 @@ def public(prefix: Prefix, value: UUID) -> str:
 
 
 def parse(prefix: Prefix, text: str) -> UUID:
-    """The UUID in a public id. Text that is not such an id names nothing here, so it is `NotFound`, like an unknown one."""
+    """The UUID in a public id. Other text names nothing here, so it is `NotFound`, just like an unknown id."""
     found = _TEXT.fullmatch(text)
     if found is None or found[1] != prefix.value:
         raise NotFound

@@ -5,8 +5,10 @@ work until the next sweep and loses nothing. Tokens carry ids only, as JSON (arq
 """
 
 import json
+from collections.abc import MutableMapping
 from enum import StrEnum
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 from uuid import UUID
 
 from arq.connections import ArqRedis, RedisSettings, create_pool
@@ -29,6 +31,12 @@ class Task(StrEnum):
     RUN_JOB = "run_job"
     DELIVER = "deliver"
     ERASE = "erase"
+
+
+class _Session(Protocol):
+    """What a session of `core.db` lends: a place to leave things for after the commit."""
+
+    info: MutableMapping[Any, Any]
 
 
 LANES: dict[Task, Lane] = {
@@ -90,3 +98,9 @@ class Queue:
     async def close(self) -> None:
         """Disconnect."""
         await self.redis.aclose()
+
+
+def wake_after_commit(session: _Session, task: Task, *ids: UUID) -> None:
+    """Send a token once the session's transaction has committed; a rollback drops it, the sweep re-sends a lost one."""
+    queue: Queue = session.info["queue"]
+    session.info.setdefault("after_commit", []).append(partial(queue.wake, task, *ids))

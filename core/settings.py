@@ -50,7 +50,7 @@ class StorageSettings(BaseSettings):
 
 
 class KeySettings(BaseSettings):
-    """The key provider: `file:///path/to/folder` now; `aws-kms://…` and `vault://…` have their place in the Protocol."""
+    """The key provider: `file:///path/to/folder`; `aws-kms://…` and `vault://…` have their place in the Protocol."""
 
     model_config = _group("KEYS")
     url: str
@@ -91,7 +91,7 @@ class WorkerSettings(BaseSettings):
 
 
 class ModelSettings(BaseSettings):
-    """The diffusion model: the folder of a diffusers inpainting pipeline. None paints the style's own studio backdrop."""
+    """The diffusion model: a folder of a diffusers inpainting pipeline. None keeps the style's own studio backdrop."""
 
     model_config = _group("MODEL")
     path: Path | None = None

@@ -1,0 +1,82 @@
+"""Notices and the append-only ledger of consent."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from core.clock import now
+from core.db import Eraser, Instant, table_info
+from core.ids import new_id
+
+
+class Purpose(StrEnum):
+    """What a person is asked for, one by one."""
+
+    HEADSHOT = "headshot"
+    BIOMETRIC_PROCESSING = "biometric_processing"
+    MODEL_TRAINING = "model_training"
+    THIRD_PARTY_SHARING = "third_party_sharing"
+    EXTENDED_RETENTION = "extended_retention"
+
+
+class LegalBasis(StrEnum):
+    """GDPR Article 6(1); training, sharing and biometric processing always need consent."""
+
+    CONSENT = "consent"
+    CONTRACT = "contract"
+    LEGITIMATE_INTERESTS = "legitimate_interests"
+
+
+class Action(StrEnum):
+    """An entry of the ledger says one of these."""
+
+    GRANTED = "granted"
+    WITHDRAWN = "withdrawn"
+
+
+class Notice(SQLModel, table=True):
+    """One published version of the privacy notice. It never changes; a new version is a new row."""
+
+    __table_args__ = (
+        Index("notice_version", "tenant_id", "slug", "locale", "version", unique=True),
+        {"info": table_info(tenancy="tenant", eraser=Eraser("keep", "A published text, about no person.", by=None))},
+    )
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    slug: str
+    version: int
+    locale: str
+    text: str
+    text_sha256: str
+    purposes: dict[str, str] = Field(sa_type=JSONB)  # purpose → legal basis
+    retention_days: int
+    published_at: datetime = Field(default_factory=now, sa_type=Instant)
+
+
+class Consent(SQLModel, table=True):
+    """One entry of the ledger. The database refuses to change or delete one; erasure empties its evidence."""
+
+    __table_args__ = (
+        CheckConstraint("action IN ('granted', 'withdrawn')", name="consent_action"),
+        Index("consent_history", "tenant_id", "subject_id", "purpose", "id"),
+        {
+            "info": table_info(
+                tenancy="tenant",
+                eraser=Eraser("redact", "That a consent was given stays provable.", columns=("sealed_evidence",)),
+            )
+        },
+    )
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    subject_id: UUID = Field(foreign_key="subject.id")
+    purpose: str
+    action: str
+    notice_id: UUID = Field(foreign_key="notice.id")
+    legal_basis: str
+    sealed_evidence: bytes | None = None
+    expires_at: datetime | None = Field(default=None, sa_type=Instant)
+    recorded_at: datetime = Field(default_factory=now, sa_type=Instant)

@@ -1,0 +1,41 @@
+"""The people in the photos: known by a random id; everything personal about them is sealed under their own key."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Index
+from sqlmodel import Field, SQLModel
+
+from core.clock import now
+from core.db import Eraser, Instant, table_info
+from core.ids import new_id
+
+
+class Subject(SQLModel, table=True):
+    """A person. `erasure_epoch` rises when they are erased; whoever works for them checks it before every effect."""
+
+    __table_args__ = (
+        Index("subject_by_reference", "tenant_id", "reference_index", unique=True),
+        Index("subject_by_time", "tenant_id", "id"),
+        {
+            "info": table_info(
+                tenancy="tenant",
+                eraser=Eraser(
+                    "redact",
+                    "The row stays to answer 410; all that is personal goes.",
+                    by="id",
+                    columns=("reference_index", "sealed_reference", "sealed_name", "sealed_email", "jurisdiction"),
+                ),
+            )
+        },
+    )
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    reference_index: bytes | None = None
+    sealed_reference: bytes | None = None
+    sealed_name: bytes | None = None
+    sealed_email: bytes | None = None
+    jurisdiction: str | None = None
+    erasure_epoch: int = 0
+    created_at: datetime = Field(default_factory=now, sa_type=Instant)
+    erased_at: datetime | None = Field(default=None, sa_type=Instant)
