@@ -36,7 +36,7 @@ class Grant:
     entries: dict[Purpose, UUID]
 
 
-async def publish_notice(  # noqa: PLR0913 (the fields of a notice)
+async def publish_notice(
     session: AsyncSession,
     *,
     tenant_id: UUID,

@@ -33,7 +33,7 @@ class Identity:
     email: str | None
 
 
-async def create(  # noqa: PLR0913 (the fields of a person)
+async def create(
     session: AsyncSession,
     keyring: Keyring,
     *,
