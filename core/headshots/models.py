@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index
+from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -29,6 +29,7 @@ class Headshot(SQLModel, table=True):
         CheckConstraint("state IN ('done', 'refused', 'erased')", name="headshot_state"),
         Index("headshot_once", "job_id", "style", unique=True),
         Index("headshot_by_time", "tenant_id", "id"),
+        Index("headshot_expiry", "expires_at", postgresql_where=text("state <> 'erased'")),
         {
             "info": table_info(
                 tenancy="tenant",

@@ -58,6 +58,16 @@ class Job(SQLModel, table=True):
         Index("job_of_subject", "tenant_id", "subject_id", "id"),
         Index("job_pending", "region", "fair_start", "id", postgresql_where=text("state = 'pending'")),
         Index("job_lease_end", "lease_until", postgresql_where=text("state = 'running'")),
+        # The end of a tenant's line, without what was cancelled before it was served.
+        Index(
+            "job_line_end",
+            "tenant_id",
+            "region",
+            "fair_finish",
+            postgresql_where=text("state <> 'cancelled' OR started_at IS NOT NULL"),
+        ),
+        # How long jobs have taken of late.
+        Index("job_lately_done", "region", "finished_at", postgresql_where=text("state = 'done'")),
         {
             "info": table_info(
                 tenancy="tenant",
