@@ -11,6 +11,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import NotFound, QuotaExceeded
 from core.tenants.models import Quota
+from core.webhooks import service as webhooks
+
+# A tenant hears of it when this share of its credits is spent.
+THRESHOLDS = (0.8, 1.0)
 
 
 async def reserve(session: AsyncSession, tenant_id: UUID, amount: int) -> None:
@@ -37,11 +41,22 @@ async def settle(session: AsyncSession, tenant_id: UUID, *, reserved: int, charg
         raise ValueError("a job is charged at most what was reserved for it")
     if reserved == 0:
         return
-    await session.exec(
+    settled = await session.exec(
         update(Quota)
         .where(col(Quota.tenant_id) == tenant_id)
         .values(reserved=Quota.reserved - reserved, used=Quota.used + charged)
+        .returning(col(Quota.used), col(Quota.credits))
     )
+    used, limit = settled.one()
+    for share in THRESHOLDS:
+        if used - charged < share * limit <= used:
+            await webhooks.emit(
+                session,
+                tenant_id=tenant_id,
+                type="quota.threshold",
+                resource_id=tenant_id,
+                data={"share": share, "credits": limit, "used": used},
+            )
 
 
 async def usage(session: AsyncSession, tenant_id: UUID) -> Quota:

@@ -12,10 +12,11 @@ from core.audit import service as audit
 from core.clock import now
 from core.db import Database
 from core.errors import CredentialExpired, CredentialInvalid, NotFound, ScopeMissing, TenantSuspended, Unacceptable
-from core.ids import new_id
+from core.ids import Prefix, new_id, public
 from core.keyring.service import Keyring
 from core.tenants import credentials
 from core.tenants.models import ApiKey, Mode, Quota, Tenant, TenantState
+from core.webhooks import service as webhooks
 
 SCOPES: tuple[str, ...] = (
     "tenant:read",
@@ -192,7 +193,7 @@ async def rotate_api_key(
     lifetime = None if old.expires_at is None else old.expires_at - old.created_at
     old.expires_at = ends if old.expires_at is None else min(ends, old.expires_at)
     session.add(old)
-    return await create_api_key(
+    key, secret = await create_api_key(
         session,
         tenant_id=tenant_id,
         name=old.name,
@@ -202,6 +203,18 @@ async def rotate_api_key(
         expires_at=None if lifetime is None else now() + lifetime,
         replaces=old.id,
     )
+    await webhooks.emit(
+        session,
+        tenant_id=tenant_id,
+        type="api_key.rotated",
+        resource_id=key.id,
+        data={
+            "api_key_id": public(Prefix.API_KEY, key.id),
+            "replaces": public(Prefix.API_KEY, old.id),
+            "old_key_expires_at": old.expires_at.isoformat(),
+        },
+    )
+    return key, secret
 
 
 async def revoke_api_key(session: AsyncSession, *, tenant_id: UUID, key_id: UUID, actor: str) -> ApiKey:
