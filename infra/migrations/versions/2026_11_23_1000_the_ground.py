@@ -551,6 +551,16 @@ def _create_tables() -> None:
     op.create_index(
         "job_lease_end", "job", ["lease_until"], unique=False, postgresql_where=sa.text("state = 'running'")
     )
+    op.create_index(
+        "job_lately_done", "job", ["region", "finished_at"], unique=False, postgresql_where=sa.text("state = 'done'")
+    )
+    op.create_index(
+        "job_line_end",
+        "job",
+        ["tenant_id", "region", "fair_finish"],
+        unique=False,
+        postgresql_where=sa.text("state <> 'cancelled' OR started_at IS NOT NULL"),
+    )
     op.create_index("job_of_subject", "job", ["tenant_id", "subject_id", "id"], unique=False)
     op.create_index(
         "job_pending",
@@ -593,6 +603,9 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("headshot_by_time", "headshot", ["tenant_id", "id"], unique=False)
+    op.create_index(
+        "headshot_expiry", "headshot", ["expires_at"], unique=False, postgresql_where=sa.text("state <> 'erased'")
+    )
     op.create_index("headshot_once", "headshot", ["job_id", "style"], unique=True)
 
 
