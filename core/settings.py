@@ -50,10 +50,14 @@ class StorageSettings(BaseSettings):
 
 
 class KeySettings(BaseSettings):
-    """The key provider: `file:///path/to/folder`; `aws-kms://…` and `vault://…` have their place in the Protocol."""
+    """The key provider: `file:///path/to/folder`; `aws-kms://…` and `vault://…` have their place in the Protocol.
+
+    local_in_production: key files are refused in production unless this says that they are wanted.
+    """
 
     model_config = _group("KEYS")
     url: str
+    local_in_production: bool = False
     cache_seconds: float = Field(default=300, gt=0, le=300)
     cache_uses: int = Field(default=1000, ge=1, le=1000)
 
