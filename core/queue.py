@@ -17,8 +17,9 @@ from core.settings import QueueSettings
 
 
 class Lane(StrEnum):
-    """A queue and the workers that serve it. Rights never wait behind pictures."""
+    """A queue and the workers that serve it. Neither rights nor the look at an upload wait behind pictures."""
 
+    CHECKS = "likeness:checks"
     STUDIO = "likeness:studio"
     COURIER = "likeness:courier"
     RIGHTS = "likeness:rights"
@@ -36,11 +37,12 @@ class Task(StrEnum):
 class _Session(Protocol):
     """What a session of `core.db` lends: a place to leave things for after the commit."""
 
-    info: MutableMapping[Any, Any]
+    @property
+    def info(self) -> MutableMapping[Any, Any]: ...
 
 
 LANES: dict[Task, Lane] = {
-    Task.CHECK_PHOTO: Lane.STUDIO,
+    Task.CHECK_PHOTO: Lane.CHECKS,
     Task.RUN_JOB: Lane.STUDIO,
     Task.DELIVER: Lane.COURIER,
     Task.ERASE: Lane.RIGHTS,
@@ -85,12 +87,16 @@ class Queue:
         pool = await create_pool(redis_settings(settings), job_serializer=encode, job_deserializer=decode)
         return cls(pool)
 
-    async def wake(self, task: Task, *ids: UUID, defer_seconds: float | None = None) -> None:
-        """Send a token for `task` with ids as its arguments. Sending it twice is harmless."""
+    async def wake(self, task: Task, *ids: UUID, defer_seconds: float | None = None, once: str | None = None) -> None:
+        """Send a token for `task` with ids as its arguments. Sending it twice is harmless.
+
+        once: a name; while a token of that name waits or is worked on, no second one is sent.
+        """
         arguments = [value.hex for value in ids]
         await self.redis.enqueue_job(
             task.value,
             *arguments,
+            _job_id=once,
             _queue_name=LANES[task].value,
             _defer_by=defer_seconds,
         )
