@@ -1,0 +1,1 @@
+"""Embedded PostgreSQL and Valkey, and the supervisor that runs every part of Likeness on one machine."""
