@@ -1,0 +1,16 @@
+"""The parts that core's services run on: real PostgreSQL, real Valkey, real keys and objects in a folder of the test."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from core.bootstrap import Parts, open_parts
+from core.settings import Settings
+
+
+@pytest.fixture
+async def parts(settings_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parts]:
+    for name, value in settings_env.items():
+        monkeypatch.setenv(name, value)
+    async with open_parts(Settings()) as opened:
+        yield opened

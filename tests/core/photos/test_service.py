@@ -1,0 +1,121 @@
+"""What a person uploaded."""
+
+import pytest
+from sqlmodel import select
+
+from core.bootstrap import Parts
+from core.consent import service as consent
+from core.consent.models import Purpose
+from core.errors import ConsentRequired, Gone, RetentionOutOfRange
+from core.photos import service
+from core.photos.models import Photo, PhotoState
+from core.queue import Lane
+from core.storage.models import Asset
+from core.webhooks.models import Event
+from tests import scenes
+
+
+async def test_no_face_is_stored_before_a_grant(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    subject_id = await scenes.a_person(parts, platform)
+    with pytest.raises(ConsentRequired):
+        await scenes.a_photo(parts, platform, subject_id)
+    async with parts.database.tenant(platform.tenant_id) as session:
+        assert (await session.exec(select(Asset))).all() == []
+
+
+async def test_an_accepted_photo_opens_again_and_wakes_a_worker(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    subject_id = await scenes.a_person(parts, platform)
+    await scenes.consents(parts, platform, subject_id)
+    photo_id = await scenes.a_photo(parts, platform, subject_id, data=b"the pixels", state=None)
+    async with parts.database.tenant(platform.tenant_id) as session:
+        photo = await service.get(session, photo_id)
+        assert photo.state == PhotoState.CHECKING
+        assert await parts.store.read(await service.asset_of(session, photo)) == b"the pixels"
+    assert await parts.queue.redis.zcard(Lane.STUDIO.value) == 1
+
+
+async def test_a_verdict_is_given_once(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    subject_id = await scenes.a_person(parts, platform)
+    await scenes.consents(parts, platform, subject_id)
+    photo_id = await scenes.a_photo(parts, platform, subject_id, state=None)
+    async with parts.database.tenant(platform.tenant_id) as session:
+        assert await service.begin_check(session, photo_id) is not None
+    finding = {"code": "no_face", "severity": "refuse", "message": "We see no face."}
+    async with parts.database.tenant(platform.tenant_id) as session:
+        await service.record_verdict(session, photo_id, verdict=PhotoState.REFUSED, report={"findings": [finding]})
+    async with parts.database.tenant(platform.tenant_id) as session:
+        assert await service.begin_check(session, photo_id) is None
+        assert (
+            await service.record_verdict(session, photo_id, verdict=PhotoState.READY, report={"findings": []}) is None
+        )
+        told = (await session.exec(select(Event).where(Event.type == "photo.refused"))).one()
+    assert told.data["codes"] == ["no_face"]
+    assert "message" not in str(told.data)
+
+
+async def test_a_photo_that_kills_its_workers_is_refused_after_a_few(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    subject_id = await scenes.a_person(parts, platform)
+    await scenes.consents(parts, platform, subject_id)
+    photo_id = await scenes.a_photo(parts, platform, subject_id, state=None)
+    for _ in range(service.MOST_CHECKS):
+        async with parts.database.tenant(platform.tenant_id) as session:
+            assert await service.begin_check(session, photo_id) is not None
+    async with parts.database.tenant(platform.tenant_id) as session:
+        assert await service.begin_check(session, photo_id) is None
+    async with parts.database.tenant(platform.tenant_id) as session:
+        photo = await service.get(session, photo_id)
+    assert photo.state == PhotoState.REFUSED
+    assert photo.report is not None
+    assert photo.report["findings"][0]["code"] == "photo_unreadable"
+
+
+async def test_no_worker_looks_at_a_photo_whose_consent_was_withdrawn(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    subject_id = await scenes.a_person(parts, platform)
+    granted = await scenes.consents(parts, platform, subject_id)
+    photo_id = await scenes.a_photo(parts, platform, subject_id, state=None)
+    async with parts.database.tenant(platform.tenant_id) as session:
+        await consent.withdraw(session, consent_id=granted[Purpose.BIOMETRIC_PROCESSING], actor="test")
+    async with parts.database.tenant(platform.tenant_id) as session:
+        assert await service.begin_check(session, photo_id) is None
+
+
+async def test_a_deleted_photo_is_gone_and_cannot_be_read(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    _, photo_id = await scenes.a_ready_person(parts, platform)
+    async with parts.database.tenant(platform.tenant_id) as session:
+        photo = await service.get(session, photo_id)
+        asset = await service.asset_of(session, photo)
+        await service.delete(session, parts.store, photo, actor="test")
+    async with parts.database.tenant(platform.tenant_id) as session:
+        with pytest.raises(Gone):
+            await service.get(session, photo_id)
+        row = (await session.exec(select(Photo))).one()
+    assert (row.report, row.removed_metadata) == (None, None)
+    with pytest.raises(Gone):
+        await parts.store.read(asset)
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(None, 1000_000), (3600, 3600), (1000_000, 1000_000)])
+def test_a_request_may_shorten_the_term(asked: int | None, kept: int) -> None:
+    assert service.retention(asked, policy_seconds=1000_000).total_seconds() == kept
+
+
+@pytest.mark.parametrize("asked", [0, -1, 3599, 1000_001])
+def test_a_request_may_not_lengthen_the_term(asked: int) -> None:
+    with pytest.raises(RetentionOutOfRange):
+        service.retention(asked, policy_seconds=1000_000)
+
+
+async def test_the_sweep_finds_photos_whose_token_was_lost(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    subject_id = await scenes.a_person(parts, platform)
+    await scenes.consents(parts, platform, subject_id)
+    photo_id = await scenes.a_photo(parts, platform, subject_id, state=None)
+    async with parts.database.system() as session:
+        assert await service.unchecked(session, older_than_seconds=-1, limit=10) == [(platform.tenant_id, photo_id)]
+        assert await service.unchecked(session, older_than_seconds=60, limit=10) == []
