@@ -22,7 +22,7 @@ from infra.local import process
 from infra.local.account import data_folder, program_folder, unprivileged
 from infra.local.errors import PartFailed
 from infra.local.process import Command
-from infra.local.remembered import HOST, password, private_folder, read_json, settle_port, write_json
+from infra.local.remembered import HOST, password, read_json, settle_port, write_json
 
 ADMINISTRATOR = "postgres"
 OWNER = "likeness_owner"
