@@ -371,30 +371,30 @@ def _create_tables() -> None:
         sa.Column("wrapped_key", sa.LargeBinary(), nullable=True),
         sa.Column("media_type", sa.String(), nullable=False),
         sa.Column("variant", sa.String(), nullable=True),
-        sa.Column("width", sa.Integer(), nullable=True),
-        sa.Column("height", sa.Integer(), nullable=True),
+        sa.Column("width", sa.Integer(), nullable=False),
+        sa.Column("height", sa.Integer(), nullable=False),
         sa.Column("plain_bytes", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("kind IN ('photo', 'headshot', 'export')", name="asset_kind"),
-        sa.CheckConstraint("state IN ('writing', 'stored', 'erased')", name="asset_state"),
-        sa.ForeignKeyConstraint(
-            ["subject_id"],
-            ["subject.id"],
-        ),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"],
-            ["tenant.id"],
-        ),
+        sa.CheckConstraint("state IN ('stored', 'erased')", name="asset_state"),
+        sa.CheckConstraint("state = 'erased' OR wrapped_key IS NOT NULL", name="asset_has_key"),
+        sa.ForeignKeyConstraint(["subject_id"], ["subject.id"]),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"]),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("object_name"),
+    )
+    op.create_index("asset_by_object", "asset", ["object_name"], unique=True)
+    op.create_index(
+        "asset_of_subject", "asset", ["tenant_id", "subject_id"], postgresql_where=sa.text("state = 'stored'")
     )
     op.create_index(
-        "asset_expiring", "asset", ["expires_at"], unique=False, postgresql_where=sa.text("state = 'stored'")
+        "asset_expiring",
+        "asset",
+        ["expires_at"],
+        postgresql_where=sa.text("state = 'stored' AND expires_at IS NOT NULL"),
     )
-    op.create_index("asset_of_subject", "asset", ["tenant_id", "subject_id", "id"], unique=False)
     op.create_table(
         "consent",
         sa.Column("id", sa.Uuid(), nullable=False),
