@@ -10,16 +10,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from core.clock import now
 from core.db import Database
+from core.errors import Gone
 from core.headshots.models import Headshot, HeadshotState
 from core.headshots.submit import CREDITS_PER_STYLE
 from core.ids import Prefix, new_id, public
 from core.jobs.claim import Claim
 from core.jobs.finish import finish
-from core.jobs.lease import Stopped, checkpoint, held
+from core.jobs.lease import LeaseLost, Stopped, StopReason, checkpoint, held
 from core.jobs.models import Job, JobState
 from core.jobs.rescue import again_or_bury
+from core.storage.models import Asset
 from core.storage.service import SealedStore
 from core.tenants.models import Mode
 
@@ -69,47 +73,63 @@ async def complete(
     made = sum(outcome.state is HeadshotState.DONE for outcome in outcomes)
     expires_at = now() + timedelta(seconds=claim.retain_seconds)
     headshots = [_row(claim, outcome, expires_at=expires_at) for outcome in outcomes]
-    async with database.tenant(claim.tenant_id) as session:
-        # 1. Seal every picture. The objects' keys become real with this transaction, or never.
-        for headshot, outcome in zip(headshots, outcomes, strict=True):
-            for picture in outcome.pictures:
-                asset = await store.write(
-                    session,
-                    tenant_id=claim.tenant_id,
-                    subject_id=claim.subject_id,
-                    kind="headshot",
-                    data=picture.data,
-                    media_type=picture.media_type,
-                    width=picture.width,
-                    height=picture.height,
-                    variant=picture.variant,
-                    parent_id=headshot.id,
-                    expires_at=expires_at,
-                )
-                headshot.assets[picture.variant] = public(Prefix.ASSET, asset.id)
-        # 2. Hold the person and the job; go on only if fence, epoch and consents still stand.
-        job = await checkpoint(session, claim)
-        # 3. The headshots, one row per style; the database takes each style of a job once.
-        session.add_all(headshots)
-        job.timings = dict(timings)
-        # 4. Finish: state, credits for what was delivered, audit leaf, event.
-        refused = next((outcome for outcome in outcomes if outcome.state is HeadshotState.REFUSED), None)
-        await finish(
-            session,
-            job,
-            JobState.DONE if made else JobState.REFUSED,
-            actor=claim.worker,
-            charged=made * CREDITS_PER_STYLE if claim.mode == Mode.LIVE else 0,
-            reason_code=refused.reason_code if refused and not made else None,
-            reason=refused.reason if refused and not made else None,
-            told={
-                "headshots": [
-                    {"headshot_id": public(Prefix.HEADSHOT, row.id), "style": row.style, "state": row.state}
-                    for row in headshots
-                ]
-            },
-        )
+    sealed: list[Asset] = []
+    try:
+        async with database.tenant(claim.tenant_id) as session:
+            # 1. Seal every picture. The objects' keys become real with this transaction, or never.
+            for headshot, outcome in zip(headshots, outcomes, strict=True):
+                for picture in outcome.pictures:
+                    asset = await _seal(session, store, claim, picture, expires_at=expires_at)
+                    sealed.append(asset)
+                    headshot.assets[picture.variant] = asset.id.hex
+            # 2. Hold the person and the job; go on only if fence, epoch and consents still stand.
+            job = await checkpoint(session, claim)
+            # 3. The headshots, one row per style; the database takes each style of a job once.
+            session.add_all(headshots)
+            job.timings = dict(timings)
+            # 4. Finish: state, credits for what was delivered, audit leaf, event.
+            refused = next((outcome for outcome in outcomes if outcome.state is HeadshotState.REFUSED), None)
+            await finish(
+                session,
+                job,
+                JobState.DONE if made else JobState.REFUSED,
+                actor=claim.worker,
+                charged=made * CREDITS_PER_STYLE if claim.mode == Mode.LIVE else 0,
+                reason_code=refused.reason_code if refused and not made else None,
+                reason=refused.reason if refused and not made else None,
+                told={
+                    "headshots": [
+                        {"headshot_id": public(Prefix.HEADSHOT, row.id), "style": row.style, "state": row.state}
+                        for row in headshots
+                    ]
+                },
+            )
+    except (LeaseLost, Stopped):
+        # Nothing was committed, so nothing names these objects; no need to wait for the reaper.
+        for asset in sealed:
+            await store.objects.delete_all_versions(asset.object_name)
+        raise
     return job
+
+
+async def _seal(
+    session: AsyncSession, store: SealedStore, claim: Claim, picture: Picture, *, expires_at: datetime
+) -> Asset:
+    try:
+        return await store.write(
+            session,
+            tenant_id=claim.tenant_id,
+            subject_id=claim.subject_id,
+            kind="headshot",
+            data=picture.data,
+            media_type=picture.media_type,
+            width=picture.width,
+            height=picture.height,
+            variant=picture.variant,
+            expires_at=expires_at,
+        )
+    except Gone:
+        raise Stopped(StopReason.ERASED) from None
 
 
 async def refuse(database: Database, claim: Claim, *, code: str, message: str) -> Job:

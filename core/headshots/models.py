@@ -23,7 +23,7 @@ class HeadshotState(StrEnum):
 
 
 class Headshot(SQLModel, table=True):
-    """One style of a job. Its pictures are sealed assets that name it as their parent."""
+    """One style of a job. `assets` names its sealed pictures: variant → hexadecimal id of the asset."""
 
     __table_args__ = (
         CheckConstraint("state IN ('done', 'refused', 'erased')", name="headshot_state"),
@@ -46,7 +46,7 @@ class Headshot(SQLModel, table=True):
     state: str
     reason_code: str | None = None
     reason: str | None = None
-    assets: dict[str, str] = Field(sa_type=JSONB)  # variant → asset id
+    assets: dict[str, str] = Field(sa_type=JSONB)
     ledger: list[dict[str, Any]] | None = Field(default=None, sa_type=JSONB)
     likeness: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
     seconds: float

@@ -10,7 +10,7 @@ from core.clock import now
 from core.errors import Gone, NotFound
 from core.headshots.models import Headshot, HeadshotState
 from core.ids import Prefix, public
-from core.storage.models import Asset
+from core.storage.models import Asset, AssetState
 from core.storage.service import SealedStore
 from core.subjects import service as subjects
 from core.webhooks import service as webhooks
@@ -49,7 +49,8 @@ async def page(session: AsyncSession, subject_id: UUID, *, before: UUID | None, 
 
 async def assets(session: AsyncSession, headshot: Headshot) -> list[Asset]:
     """The sealed pictures of a headshot."""
-    query = select(Asset).where(Asset.parent_id == headshot.id, Asset.state != "erased").order_by(col(Asset.id))
+    ids = [UUID(hex=text) for text in headshot.assets.values()]
+    query = select(Asset).where(col(Asset.id).in_(ids), Asset.state == AssetState.STORED).order_by(col(Asset.id))
     return list((await session.exec(query)).all())
 
 
