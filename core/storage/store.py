@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
@@ -27,6 +27,9 @@ from obstore.store import GCSStore, LocalStore, ObjectStore, from_url
 
 from core.errors import IntegrityError, StorageUnavailable
 from core.settings import StorageSettings
+
+if TYPE_CHECKING:
+    from obstore import GetResult  # it has no name at run time
 
 T = TypeVar("T")
 
@@ -184,7 +187,7 @@ class DiskObjects(Objects):
             await _in_thread(_sync_folder, folder)
 
 
-async def _chunks(found: obstore.GetResult) -> AsyncIterator[bytes]:
+async def _chunks(found: "GetResult") -> AsyncIterator[bytes]:
     with _answering():
         async for chunk in found.stream(min_chunk_size=_BLOCK_BYTES):
             yield bytes(chunk)
