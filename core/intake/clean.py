@@ -147,11 +147,13 @@ async def _clean(
 
 
 def _checked(answer: dict[str, Any], picture: bytes, source_format: SourceFormat, limits: IntakeLimits) -> CleanPhoto:
-    """Believe nothing that a process said after it had read hostile bytes. Raises PhotoUnreadable, PhotoTooSmall."""
+    """Believe nothing that a process said after it had read hostile bytes. Raises PhotoUnreadable."""
     width, height, removed = answer.get("width"), answer.get("height"), answer.get("removed")
     if not (isinstance(width, int) and isinstance(height, int) and isinstance(removed, list)):
         raise PhotoUnreadable
-    if not 0 < max(width, height) <= limits.max_edge_out or not all(name in CATEGORIES for name in removed):
+    if not all(isinstance(name, str) and name in CATEGORIES for name in removed):
+        raise PhotoUnreadable
+    if not 0 < min(width, height) <= max(width, height) <= limits.max_edge_out:
         raise PhotoUnreadable
     require_bare_jpeg(picture, width=width, height=height)
     return CleanPhoto(
