@@ -1,0 +1,100 @@
+"""Keep a claim alive while its work runs, and stop the work when it may not go on.
+
+The picture work runs in threads and cannot await, so it calls `check` between its steps. What `check` raises is found
+by a task on the event loop that beats the lease and passes the checkpoint of `core.jobs.lease` about once a second:
+that is how soon a cancellation, a withdrawn consent or an erasure is felt. Whatever it misses, the transaction that
+keeps the result catches.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.db import Database
+from core.jobs.claim import Claim
+from core.jobs.lease import LeaseLost, Stopped, checkpoint, heartbeat, report
+from core.settings import WorkerSettings
+
+logger = logging.getLogger("likeness.worker")
+
+FELT_WITHIN_SECONDS = 1.0
+
+
+class Drained(Exception):
+    """The worker is leaving and has no time to finish: the job is handed back."""
+
+
+class Drain:
+    """Whether this worker is leaving. `begun`: claim nothing more. `over`: hand back what is not finished."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.over = asyncio.Event()
+
+
+class Hold:
+    """`async with Hold(…) as hold`: the lease beats inside the block, and `hold.check()` raises when work must end."""
+
+    def __init__(self, database: Database, claim: Claim, settings: WorkerSettings, drain: Drain) -> None:
+        self._database = database
+        self._claim = claim
+        self._settings = settings
+        self._drain = drain
+        self._found: LeaseLost | Stopped | None = None
+        # By our own clock: past this moment someone else may have the job, whatever the database says later.
+        self._until = monotonic() + settings.lease_seconds
+        self._watching: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._watching = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watching
+
+    def check(self) -> None:
+        """Raise `LeaseLost`, `Stopped` or `Drained` when the work must end. From any thread, at no cost."""
+        if self._found is not None:
+            raise self._found
+        if monotonic() > self._until:
+            raise LeaseLost
+        if self._drain.over.is_set():
+            raise Drained
+
+    async def stage(self, name: str, progress: float) -> None:
+        """Pass the checkpoint between two stages, and tell how far the job has come. progress: 0..1."""
+        self.check()
+        async with self._database.tenant(self._claim.tenant_id) as session:
+            job = await checkpoint(session, self._claim)
+            await report(session, job, stage=name, progress=progress)
+
+    async def _watch(self) -> None:
+        beat_at = monotonic() + self._settings.heartbeat_seconds
+        while self._found is None:
+            await asyncio.sleep(min(FELT_WITHIN_SECONDS, self._settings.heartbeat_seconds))
+            asked = monotonic()
+            try:
+                async with self._database.tenant(self._claim.tenant_id) as session:
+                    await checkpoint(session, self._claim)
+                if asked >= beat_at:
+                    await heartbeat(self._database, self._claim, lease_seconds=self._settings.lease_seconds)
+                    self._until = asked + self._settings.lease_seconds
+                    beat_at = asked + self._settings.heartbeat_seconds
+            except (LeaseLost, Stopped) as found:
+                self._found = found
+            except (SQLAlchemyError, OSError) as error:
+                # The database may be back before the lease runs out; if it is not, `check` ends the work.
+                logger.warning(
+                    "the lease could not be held for now",
+                    extra={"error_type": type(error).__name__, "job": self._claim.job_id.hex},
+                )

@@ -1,0 +1,34 @@
+"""The look at an upload: is there one face, and can a headshot be made of it?"""
+
+import logging
+from functools import partial
+from uuid import UUID
+
+from core.errors import Gone
+from core.photos import service as photos
+from core.photos.models import PhotoState
+from worker.hands import Hands
+from worker.studio import pipeline
+
+logger = logging.getLogger("likeness.worker")
+
+
+async def look(hands: Hands, *, tenant_id: UUID, photo_id: UUID) -> None:
+    """Open a photo in memory, look, and put the verdict on it.
+
+    The look is counted before it begins (`begin_check`), so a photo that kills its worker is refused in the end, and
+    the sweep sends another token for one whose look was lost.
+    """
+    database = hands.parts.database
+    async with database.tenant(tenant_id) as session:
+        photo = await photos.begin_check(session, photo_id)
+        if photo is None:
+            return
+        asset = await photos.asset_of(session, photo)
+    try:
+        pixels = await hands.parts.store.read(asset)
+    except Gone:
+        return  # erased since
+    report = await hands.in_studio.run(partial(pipeline.examine, pixels))
+    async with database.tenant(tenant_id) as session:
+        await photos.record_verdict(session, photo_id, verdict=PhotoState(report.verdict.value), report=report.public())

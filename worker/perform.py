@@ -1,0 +1,158 @@
+"""One claimed job, from the sealed photo to sealed headshots: the list of stages, and what ends them."""
+
+import asyncio
+import logging
+from functools import partial
+from time import perf_counter
+
+from core.errors import Gone, Unavailable
+from core.headshots import complete
+from core.headshots.complete import Outcome, Picture
+from core.headshots.styles import Style, get_style
+from core.jobs.claim import Claim
+from core.jobs.lease import LeaseLost, Stopped, StopReason, hand_back
+from core.photos import service as photos
+from core.queue import Task
+from core.tenants.models import Mode
+from worker.hands import Hands
+from worker.hold import Drained, Hold
+from worker.studio import pipeline
+from worker.studio.findings import Refused
+from worker.studio.pipeline import Made
+
+logger = logging.getLogger("likeness.worker")
+
+# A part that is away (key provider, object store) is no fault of the job: it rests and counts no death.
+REST_SECONDS = 10.0
+LONGEST_JOB_SECONDS = 900.0
+
+
+async def perform(hands: Hands, claim: Claim) -> None:
+    """Do a claimed job and bring it to an end, or give it back. Never raises for what the job did."""
+    facts = {"job": claim.job_id.hex, "attempt": claim.fence}
+    began = perf_counter()
+    state = "failed"
+    try:
+        state = await _attempt(hands, claim)
+    except LeaseLost:
+        state = "lost"
+    except (Drained, asyncio.CancelledError) as leaving:
+        await asyncio.shield(_give_back(hands, claim))
+        state = "handed_back"
+        if isinstance(leaving, asyncio.CancelledError):
+            raise
+    except Unavailable as error:
+        await hand_back(hands.parts.database, claim, delay_seconds=REST_SECONDS)
+        state = "parked"
+        logger.warning("a part is away, the job rests", extra={**facts, "error_type": type(error).__name__})
+    finally:
+        logger.info("job left", extra={**facts, "state": state, "seconds": round(perf_counter() - began, 3)})
+
+
+async def _attempt(hands: Hands, claim: Claim) -> str:
+    try:
+        async with (
+            asyncio.timeout(LONGEST_JOB_SECONDS),
+            Hold(hands.parts.database, claim, hands.parts.settings.worker, hands.drain) as hold,
+        ):
+            outcomes, timings = await _make(hands, claim, hold)
+            await hold.stage("sealing", 0.9)
+            job = await complete.complete(hands.parts.database, hands.parts.store, claim, outcomes, timings=timings)
+    except Stopped as stopped:
+        job = await complete.stop(hands.parts.database, claim, stopped)
+    except Refused as refused:
+        job = await complete.refuse(hands.parts.database, claim, code=refused.code, message=refused.message)
+    except (LeaseLost, Drained, Unavailable):
+        raise
+    except Exception as error:
+        # The error's text may carry what it should not, so the log gets its type and place alone.
+        logger.exception(
+            "a try at a job failed",
+            extra={"job": claim.job_id.hex, "attempt": claim.fence, "error_type": type(error).__name__},
+        )
+        job = await complete.fail(hands.parts.database, claim)
+    return job.state
+
+
+async def _make(hands: Hands, claim: Claim, hold: Hold) -> tuple[list[Outcome], dict[str, float]]:
+    timings: dict[str, float] = {}
+    # 1. Open the photo, in memory only.
+    began = perf_counter()
+    await hold.stage("opening", 0.05)
+    photo = await _open(hands, claim)
+    timings["open"] = _since(began)
+    # 2. Find the face, frame, cut out: once for all styles.
+    began = perf_counter()
+    await hold.stage("preparing", 0.1)
+    sitting = await hands.in_studio.run(partial(pipeline.prepare, photo, check=hold.check))
+    timings["prepare"] = _since(began)
+    # 3. Each style. A picture that is not the person any more is refused by itself, and costs nothing.
+    outcomes: list[Outcome] = []
+    for number, name in enumerate(claim.styles):
+        began = perf_counter()
+        await hold.stage(f"making {name}", 0.3 + 0.6 * number / len(claim.styles))
+        style = get_style(name)
+        try:
+            made = await pipeline.make(
+                sitting,
+                style,
+                seed=claim.seed,
+                engine=hands.in_studio.engine,
+                sandbox=claim.mode == Mode.TEST,
+                check=hold.check,
+            )
+        except Refused as refused:
+            outcomes.append(
+                Outcome(
+                    style=name,
+                    style_version=style.version,
+                    seconds=_since(began),
+                    reason_code=refused.code,
+                    reason=refused.message,
+                )
+            )
+        else:
+            outcomes.append(_outcome(made, style, seconds=_since(began)))
+        timings[name] = _since(began)
+    return outcomes, timings
+
+
+async def _open(hands: Hands, claim: Claim) -> bytes:
+    async with hands.parts.database.tenant(claim.tenant_id) as session:
+        try:
+            asset = await photos.asset_of(session, await photos.get(session, claim.photo_id))
+        except Gone:
+            raise Stopped(StopReason.PHOTO_ERASED) from None
+    try:
+        return await hands.parts.store.read(asset)
+    except Gone:
+        raise Stopped(StopReason.ERASED) from None
+
+
+def _since(began: float) -> float:
+    return round(perf_counter() - began, 3)
+
+
+async def _give_back(hands: Hands, claim: Claim) -> None:
+    if await hand_back(hands.parts.database, claim):
+        await hands.parts.queue.wake(Task.RUN_JOB)
+
+
+def _outcome(made: Made, style: Style, *, seconds: float) -> Outcome:
+    return Outcome(
+        style=style.name,
+        style_version=style.version,
+        seconds=seconds,
+        pictures=tuple(
+            Picture(
+                variant=variant,
+                data=output.data,
+                media_type=output.media_type,
+                width=output.width,
+                height=output.height,
+            )
+            for variant, output in made.outputs.items()
+        ),
+        ledger=made.ledger,
+        likeness=made.likeness,
+    )

@@ -1,0 +1,98 @@
+"""What goes round by the clock: it finds in PostgreSQL whatever the queue has lost, and whoever died.
+
+The rounds run in the process, not as arq's cron jobs: what mends the queue must not depend on it. Any number of
+workers may sweep at once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from time import time
+
+from core.clock import now
+from core.idempotency import service as idempotency
+from core.jobs import rescue
+from core.photos import service as photos
+from core.queue import Task
+from core.retention.expire import erase_expired
+from core.rights import erase as erasure
+from worker.hands import Hands
+
+logger = logging.getLogger("likeness.worker")
+
+AT_ONCE = 100
+SLOWER = 12  # housekeeping comes round once in so many sweeps
+ORPHAN_AGE = timedelta(hours=1)
+
+Round = Callable[[Hands], Awaitable[None]]
+
+
+async def rescue_jobs(hands: Hands) -> None:
+    """Take jobs back from workers that died."""
+    found = await rescue.rescue_dead(hands.parts.database, region=hands.parts.settings.worker.region)
+    if found.again or found.buried:
+        logger.warning("jobs taken back from dead workers", extra={"count": found.again + found.buried})
+
+
+async def wake_for_jobs(hands: Hands) -> None:
+    """Send a token for every job that is due, again and again, but no more than one per worker and place."""
+    async with hands.parts.database.system() as session:
+        due = await rescue.due(session, region=hands.parts.settings.worker.region)
+    for place in range(min(due, AT_ONCE)):
+        await hands.parts.queue.wake(Task.RUN_JOB, once=f"{hands.name}:{place}")
+
+
+async def wake_for_photos(hands: Hands) -> None:
+    """Send a token for every upload that has waited too long for its look, one per lease time."""
+    patience = hands.parts.settings.worker.lease_seconds
+    async with hands.parts.database.system() as session:
+        waiting = await photos.unchecked(session, older_than_seconds=patience / 3, limit=AT_ONCE)
+    for tenant_id, photo_id in waiting:
+        once = f"look:{photo_id.hex}:{int(time() / patience)}"
+        await hands.parts.queue.wake(Task.CHECK_PHOTO, tenant_id, photo_id, once=once)
+
+
+async def wake_for_deliveries(hands: Hands) -> None:
+    """Send a token to the courier: retries come due by the clock."""
+    await hands.parts.queue.wake(Task.DELIVER, once=f"{hands.name}:deliver")
+
+
+async def wake_for_erasures(hands: Hands) -> None:
+    """Send a token for every erasure that was left unfinished."""
+    async with hands.parts.database.system() as session:
+        unfinished = await erasure.unfinished(session, limit=AT_ONCE)
+    for tenant_id, subject_id in unfinished:
+        await hands.parts.queue.wake(Task.ERASE, tenant_id, subject_id, once=f"{hands.name}:{subject_id.hex}")
+
+
+async def expire(hands: Hands) -> None:
+    """Erase what has reached its day, and forget old idempotency keys."""
+    await erase_expired(hands.parts.database, hands.parts.store)
+    async with hands.parts.database.system() as session:
+        await idempotency.forget_old(session)
+
+
+async def reap(hands: Hands) -> None:
+    """Remove objects that no row names: what a crash between an object and its row left."""
+    await hands.parts.store.reap_orphans(hands.parts.database, older_than=now() - ORPHAN_AGE)
+
+
+async def go_round(hands: Hands, rounds: tuple[Round, ...], *, every_seconds: float) -> None:
+    """Make these rounds until the worker leaves. One that fails is logged, and comes round again."""
+    while not hands.drain.begun.is_set():
+        for one in rounds:
+            try:
+                await one(hands)
+            except Exception as error:
+                logger.exception("a sweep failed", extra={"task": one.__name__, "error_type": type(error).__name__})
+        try:
+            async with asyncio.timeout(every_seconds):
+                await hands.drain.begun.wait()
+        except TimeoutError:
+            continue
+
+
+STUDIO_ROUNDS: tuple[Round, ...] = (rescue_jobs, wake_for_photos, wake_for_jobs)
+LIGHT_ROUNDS: tuple[Round, ...] = (rescue_jobs, wake_for_deliveries, wake_for_erasures)
+HOUSEKEEPING: tuple[Round, ...] = (expire, reap)

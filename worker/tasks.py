@@ -1,0 +1,79 @@
+"""What a token sets off: one thin function per task, with ids as its only arguments.
+
+A token says that there is work; PostgreSQL says which, and whether there still is. So a task may run twice, late, or
+for nothing. arq never tries one again: what failed is found again in PostgreSQL by the sweep. No task raises, because
+arq would print the error's text.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+from uuid import UUID
+
+from core.jobs.claim import claim
+from core.rights import erase as erasure
+from core.webhooks import deliver as courier
+from worker.hands import Hands
+
+logger = logging.getLogger("likeness.worker")
+
+P = ParamSpec("P")
+Context = dict[str, Any]
+
+
+def quiet(
+    task: Callable[Concatenate[Hands, P], Awaitable[None]],
+) -> Callable[Concatenate[Context, P], Awaitable[None]]:
+    """A task as arq calls it: no error gets out, and a worker that is leaving begins nothing."""
+
+    @wraps(task)
+    async def run(context: Context, /, *arguments: P.args, **named: P.kwargs) -> None:
+        hands: Hands = context["hands"]
+        if hands.drain.begun.is_set():
+            return
+        try:
+            await task(hands, *arguments, **named)
+        except asyncio.CancelledError:
+            if not hands.drain.begun.is_set():
+                raise
+        except Exception as error:
+            logger.exception("a task failed", extra={"task": task.__name__, "error_type": type(error).__name__})
+
+    return run
+
+
+@quiet
+async def check_photo(hands: Hands, tenant: str, photo: str) -> None:
+    """Look for the face in an upload."""
+    from worker.look import look
+
+    await look(hands, tenant_id=UUID(hex=tenant), photo_id=UUID(hex=photo))
+
+
+@quiet
+async def run_job(hands: Hands) -> None:
+    """Make the headshots of the fairest pending job."""
+    from worker.perform import perform
+
+    settings = hands.parts.settings.worker
+    claimed = await claim(
+        hands.parts.database, worker=hands.name, region=settings.region, lease_seconds=settings.lease_seconds
+    )
+    if claimed is not None:
+        await perform(hands, claimed)
+
+
+@quiet
+async def deliver(hands: Hands) -> None:
+    """Carry every webhook delivery that is due."""
+    parts = hands.parts
+    await courier.deliver_due(parts.database, parts.keyring, parts.settings.webhooks)
+
+
+@quiet
+async def erase(hands: Hands, tenant: str, subject: str) -> None:
+    """Remove what a shredded key left behind."""
+    parts = hands.parts
+    await erasure.finish(parts.database, parts.store, tenant_id=UUID(hex=tenant), subject_id=UUID(hex=subject))
