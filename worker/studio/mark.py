@@ -1,0 +1,45 @@
+"""The sandbox mark: plain to see on any backdrop, impossible to crop away, and never on the face."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from worker.studio.vision import Picture
+
+TEXT = "SANDBOX"
+_ANGLE = 30.0  # degrees
+_STRENGTH = 0.55  # of the letters; their outline is as strong in the other direction
+
+
+def mark(picture: Picture, hull: npt.NDArray[np.bool_]) -> Picture:
+    """Write the mark across the picture, white letters with a dark outline, leaving the face free.
+
+    Args:
+        picture: uint8 [H, W, 3] sRGB.
+        hull: bool [H, W], the locked face.
+
+    Returns:
+        uint8 [H, W, 3] sRGB, equal to `picture` inside the hull.
+    """
+    side = picture.shape[0]
+    scale, thick = side / 560, max(round(side / 220), 1)
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    (wide, high), _ = cv2.getTextSize(TEXT, font, scale, thick)
+    # Drawn on a sheet large enough that its turned middle covers the picture.
+    sheet = np.zeros((2 * side, 2 * side, 2), np.uint8)
+    outline, letters = (np.ascontiguousarray(sheet[..., i]) for i in range(2))
+    for row, top in enumerate(range(0, 2 * side, round(4.2 * high))):
+        for left in range(-(row % 2) * wide * 3 // 4, 2 * side, round(1.5 * wide)):
+            cv2.putText(outline, TEXT, (left, top), font, scale, 255, 3 * thick, cv2.LINE_AA)
+            cv2.putText(letters, TEXT, (left, top), font, scale, 255, thick, cv2.LINE_AA)
+    turn = cv2.getRotationMatrix2D((side, side), _ANGLE, 1.0)
+    turn[:, 2] -= side / 2
+    dark, bright = (
+        cv2.warpAffine(layer, turn, (side, side), flags=cv2.INTER_LINEAR)[..., None].astype(np.float32)
+        / 255
+        * _STRENGTH
+        for layer in (outline, letters)
+    )
+    marked = picture.astype(np.float32) * (1 - dark)
+    marked = marked * (1 - bright) + 255 * bright
+    return np.where(hull[..., None], picture, np.round(marked)).astype(np.uint8)

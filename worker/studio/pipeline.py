@@ -1,0 +1,261 @@
+"""The studio's front: from clean photo bytes to finished headshots.
+
+    examine   is there one usable face? (seconds after upload)
+    prepare   find face → frame → matte            once per photo
+    make      light → backdrop → composite → face lock → mark → encode → still-me gate      once per style
+
+Every stage is a function in a file of its own; this file only says their order. Pictures live in memory alone.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from core.headshots.styles import Style
+from worker.engine.engine import Engine
+from worker.engine.request import PaintRequest
+from worker.studio import backdrop, composite, encode, face_lock, find_face, frame, light, mark, matte, still_me, vision
+from worker.studio.encode import Output
+from worker.studio.findings import FaceReport, Finding, Refused, Severity
+from worker.studio.vision import Picture
+
+__all__ = [
+    "FaceReport",
+    "Finding",
+    "Made",
+    "Output",
+    "Refused",
+    "Severity",
+    "Sitting",
+    "examine",
+    "make",
+    "prepare",
+    "warm",
+]
+
+Check = Callable[[str, float], None]
+"""Called between stages with the stage about to start and the share of the work done, 0..1. May raise to stop the work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """The work that all styles of one photo share. Held in memory while a job runs and never stored."""
+
+    report: FaceReport
+    framed: frame.Framed
+    matte: matte.Matte
+    hull: npt.NDArray[np.bool_]
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A finished headshot.
+
+    Attributes:
+        outputs: the files, by variant name.
+        ledger: what was done, region by region: `region`, `action`, `source` (own, procedural, generated or mark),
+            `share` of the master's pixels 0..1, and what else describes the action.
+        likeness: the still-me gate's measures.
+        timings: seconds per stage, `prepare` stages included.
+    """
+
+    outputs: dict[str, Output]
+    ledger: list[dict[str, Any]]
+    likeness: dict[str, float]
+    timings: dict[str, float]
+
+
+def warm() -> None:
+    """Load the models and the compiled matting code. Call it once when a worker starts."""
+    vision.models()
+    matte.warm()
+
+
+def examine(photo: bytes) -> FaceReport:
+    """Judge whether a headshot can be made from a photo.
+
+    Args:
+        photo: a JPEG or PNG of our own encoding: upright, sRGB, no metadata.
+    """
+    return _look(encode.decode(photo))[0]
+
+
+def prepare(photo: bytes, *, check: Check) -> Sitting:
+    """Do the work that all styles share. Takes one to two seconds of CPU: run it in a thread.
+
+    Args:
+        photo: a JPEG or PNG of our own encoding: upright, sRGB, no metadata.
+        check: see `Check`.
+
+    Raises:
+        Refused: the photo has no usable face; code and sentence are the worst finding's.
+    """
+    timings: dict[str, float] = {}
+    check("find_face", 0.0)
+    with _timed(timings, "find_face"):
+        report, picture, face, crop = _look(encode.decode(photo))
+    if report.refusals or picture is None or face is None or crop is None:
+        worst = report.findings[0]
+        raise Refused(worst.code, worst.message)
+    check("frame", 0.2)
+    with _timed(timings, "frame"):
+        framed = frame.frame(picture, face, crop)
+    check("matte", 0.3)
+    with _timed(timings, "matte"):
+        cut = matte.matte(framed)
+    check("matted", 1.0)
+    return Sitting(report, framed, cut, face_lock.hull_of(framed), timings)
+
+
+async def make(sitting: Sitting, style: Style, *, seed: int, engine: Engine, sandbox: bool, check: Check) -> Made:
+    """Make one style's headshot.
+
+    Args:
+        sitting: from `prepare`; not changed, so styles may be made side by side.
+        style: the look.
+        seed: the same seed gives the same picture.
+        engine: repaints the backdrop if it has a model; the style's own backdrop stands otherwise.
+        sandbox: write the sandbox mark across the picture.
+        check: see `Check`.
+
+    Raises:
+        Refused: the still-me gate found the face or the skin tone altered.
+        FaceLockBroken: a pixel of the face is not the person's own. A defect of ours, never the photo's.
+    """
+    timings = dict(sitting.timings)
+    check("light", 0.0)
+    with _timed(timings, "light"):
+        recipe = await asyncio.to_thread(light.plan, sitting.framed, style.light)
+        lit = await asyncio.to_thread(light.relight, sitting.matte.foreground, recipe)
+        own = await asyncio.to_thread(face_lock.own_pixels, sitting.framed, recipe)
+    check("backdrop", 0.2)
+    with _timed(timings, "backdrop"):
+        behind = await _backdrop(style, seed=seed, engine=engine)
+    check("composite", 0.6)
+    with _timed(timings, "composite"):
+        picture = await asyncio.to_thread(
+            composite.compose, sitting.matte, lit, behind, wrap=style.light.wrap, hull=sitting.hull
+        )
+    check("face_lock", 0.7)
+    with _timed(timings, "face_lock"):
+        face_lock.require_own_face(picture, own, sitting.hull)
+        if sandbox:
+            picture = await asyncio.to_thread(mark.mark, picture, sitting.hull)
+            face_lock.require_own_face(picture, own, sitting.hull)
+    check("encode", 0.75)
+    with _timed(timings, "encode"):
+        outputs = await asyncio.to_thread(_encode, sitting, picture, own)
+    check("still_me", 0.9)
+    with _timed(timings, "still_me"):
+        likeness = await asyncio.to_thread(
+            still_me.measure,
+            encode.decode(outputs["square_1024"].data),
+            sitting.framed.picture,
+            sitting.framed.points,
+        )
+        still_me.require_still_me(likeness)
+    check("made", 1.0)
+    ledger = _ledger(sitting, style, recipe, generated=engine.model is not None, sandbox=sandbox)
+    return Made(outputs, ledger, likeness.figures(), {name: round(value, 4) for name, value in timings.items()})
+
+
+def _look(picture: Picture) -> tuple[FaceReport, Picture | None, find_face.Face | None, frame.Crop | None]:
+    """The face check with the crop that it allows. Picture and face come back cut to the face's neighbourhood."""
+    report, face = find_face.find_face(picture)
+    if face is None or report.refusals:
+        return report, None, None, None
+    near, face = frame.neighbourhood(picture, face)
+    crop = frame.choose_crop(face, vision.person_mask(near))
+    if crop.invented > frame.INVENTED_MOST:
+        report = FaceReport((find_face.cut_off(), *report.findings), report.measures)
+    return report, near, face, crop
+
+
+async def _backdrop(style: Style, *, seed: int, engine: Engine) -> vision.Plane:
+    """The style's own backdrop, repainted by the engine when it has a model, under a film grain."""
+    drawn = await asyncio.to_thread(backdrop.draw, style, seed=seed)
+    if engine.model is not None:
+        size = engine.model.size
+        sketch = await asyncio.to_thread(backdrop.sketch, drawn, size)
+        painted = await engine.paint(
+            PaintRequest(
+                picture=sketch,
+                mask=np.full((size, size), 255, np.uint8),
+                prompt=style.prompt,
+                negative_prompt=style.negative_prompt,
+                steps=engine.model.steps,
+                guidance=engine.model.guidance,
+                strength=engine.model.strength,
+                seed=seed,
+            )
+        )
+        drawn = await asyncio.to_thread(backdrop.from_painted, painted.picture)
+    return await asyncio.to_thread(backdrop.with_grain, drawn, seed=seed)
+
+
+def _encode(sitting: Sitting, picture: Picture, own: Picture) -> dict[str, Output]:
+    """All variants, each decoded again and held against the face lock."""
+    outputs: dict[str, Output] = {}
+    points = sitting.framed.points
+    for name, variant in encode.VARIANTS.items():
+        output = encode.encode(encode.cut(picture, variant, points))
+        # Resizing mixes neighbours: only pixels wholly inside the face are held to it.
+        hull = encode.cut(sitting.hull.astype(np.uint8) * 255, variant, points) == 255  # noqa: PLR2004
+        face_lock.require_own_face_encoded(encode.decode(output.data), encode.cut(own, variant, points), hull)
+        outputs[name] = output
+    return outputs
+
+
+def _ledger(
+    sitting: Sitting, style: Style, recipe: light.Recipe, *, generated: bool, sandbox: bool
+) -> list[dict[str, Any]]:
+    """What was done to the picture, region by region, in the order in which it was done."""
+    face, person = float(sitting.hull.mean()), float(sitting.matte.alpha.mean())
+    scale = sitting.framed.scale
+    grading = {
+        "gains": [round(gain, 3) for gain in recipe.gains],
+        "stops": round(recipe.stops, 3),
+        "key_light": round(recipe.strength, 3),
+    }
+    lines: list[dict[str, Any]] = [
+        {
+            "region": "whole",
+            "action": "enlarged" if scale > 1 else "reduced",
+            "method": "lanczos" if scale > 1 else "area",
+            "source": "own",
+            "share": 1.0,
+            "factor": round(scale, 3),
+        },
+        {"region": "face", "action": "light", "source": "own", "share": face, **grading},
+        {"region": "hair_and_body", "action": "light", "source": "own", "share": max(person - face, 0.0), **grading},
+        {
+            "region": "background",
+            "action": "replaced",
+            "source": "generated" if generated else "procedural",
+            "share": 1 - person,
+            "style": style.name,
+            "style_version": style.version,
+        },
+    ]
+    if sitting.framed.invented > 0:
+        lines.append({"region": "edge", "action": "extended", "source": "procedural", "share": sitting.framed.invented})
+    if sandbox:
+        lines.append({"region": "all_but_face", "action": "marked", "source": "mark", "share": 1 - face})
+    return [{**line, "share": round(line["share"], 4)} for line in lines]
+
+
+@contextmanager
+def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    """Note the seconds that a stage took."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        timings[stage] = time.perf_counter() - start
