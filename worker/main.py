@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from enum import StrEnum
+from typing import Any
 
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
@@ -58,14 +59,15 @@ LANES_OF: dict[Kind, tuple[Lane, ...]] = {
 def serve_lane(lane: Lane, hands: Hands) -> Worker:
     """An arq worker for one lane: JSON only, no results kept, no tries of its own, no signal handlers."""
     settings = hands.parts.settings
-    functions, at_once = {
-        Lane.CHECKS: ([tasks.check_photo], LOOKS_AT_ONCE),
-        Lane.STUDIO: ([tasks.run_job], settings.worker.concurrency),
-        Lane.COURIER: ([tasks.deliver], DELIVERIES_AT_ONCE),
-        Lane.RIGHTS: ([tasks.erase], ERASURES_AT_ONCE),
+    function: Any
+    function, at_once = {
+        Lane.CHECKS: (tasks.check_photo, LOOKS_AT_ONCE),
+        Lane.STUDIO: (tasks.run_job, settings.worker.concurrency),
+        Lane.COURIER: (tasks.deliver, DELIVERIES_AT_ONCE),
+        Lane.RIGHTS: (tasks.erase, ERASURES_AT_ONCE),
     }[lane]
     return Worker(
-        functions=[func(function, name=function.__name__) for function in functions],
+        functions=[func(function, name=function.__name__)],
         queue_name=lane.value,
         redis_settings=redis_settings(settings.queue),
         job_serializer=encode,
@@ -125,10 +127,13 @@ async def _leave(worker: Worker, hands: Hands) -> None:
 async def open_studio(settings: Settings) -> AsyncIterator[Studio]:
     """Load the engine and the picture models once, before the first token is picked up."""
     from worker.engine.engine import Engine
+    from worker.studio import pipeline
 
+    loop = asyncio.get_running_loop()
     threads = ThreadPoolExecutor(settings.worker.concurrency + LOOKS_AT_ONCE, thread_name_prefix="studio")
     try:
-        engine = await asyncio.get_running_loop().run_in_executor(threads, Engine.load, settings.model)
+        await loop.run_in_executor(threads, pipeline.warm)
+        engine = await loop.run_in_executor(threads, Engine.load, settings.model)
         yield Studio(engine=engine, threads=threads)
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
@@ -147,6 +152,8 @@ async def serve(kind: Kind) -> None:
         parts = await stack.enter_async_context(open_parts(settings))
         studio = await stack.enter_async_context(open_studio(settings)) if kind is Kind.STUDIO else None
         hands = Hands(name=name, parts=parts, drain=drain, studio=studio)
+        if settings.worker.ready_file:
+            await asyncio.to_thread(settings.worker.ready_file.touch)
         logger.info("worker ready", extra={"worker": name, "region": settings.worker.region})
         await _serve_all(kind, hands)
     logger.info("worker left", extra={"worker": name})

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from functools import partial
 from time import perf_counter
+from typing import Any
 
 from core.errors import Gone, Unavailable
 from core.headshots import complete
@@ -15,7 +16,7 @@ from core.photos import service as photos
 from core.queue import Task
 from core.tenants.models import Mode
 from worker.hands import Hands
-from worker.hold import Drained, Hold
+from worker.hold import Drained, Hold, Part
 from worker.studio import pipeline
 from worker.studio.findings import Refused
 from worker.studio.pipeline import Made
@@ -25,6 +26,8 @@ logger = logging.getLogger("likeness.worker")
 # A part that is away (key provider, object store) is no fault of the job: it rests and counts no death.
 REST_SECONDS = 10.0
 LONGEST_JOB_SECONDS = 900.0
+# Where the parts of a job begin, as shares of the whole, for the progress that is shown.
+PREPARE_AT, MAKE_AT, SEAL_AT = 0.05, 0.35, 0.95
 
 
 async def perform(hands: Hands, claim: Claim) -> None:
@@ -56,7 +59,7 @@ async def _attempt(hands: Hands, claim: Claim) -> str:
             Hold(hands.parts.database, claim, hands.parts.settings.worker, hands.drain) as hold,
         ):
             outcomes, timings = await _make(hands, claim, hold)
-            await hold.stage("sealing", 0.9)
+            await hold.begin(Part("sealing", SEAL_AT, 1.0))
             job = await complete.complete(hands.parts.database, hands.parts.store, claim, outcomes, timings=timings)
     except Stopped as stopped:
         job = await complete.stop(hands.parts.database, claim, stopped)
@@ -74,24 +77,24 @@ async def _attempt(hands: Hands, claim: Claim) -> str:
     return job.state
 
 
-async def _make(hands: Hands, claim: Claim, hold: Hold) -> tuple[list[Outcome], dict[str, float]]:
-    timings: dict[str, float] = {}
+async def _make(hands: Hands, claim: Claim, hold: Hold) -> tuple[list[Outcome], dict[str, Any]]:
     # 1. Open the photo, in memory only.
     began = perf_counter()
-    await hold.stage("opening", 0.05)
+    await hold.begin(Part("opening", 0.0, PREPARE_AT))
     photo = await _open(hands, claim)
-    timings["open"] = _since(began)
+    timings: dict[str, Any] = {"open": _since(began)}
     # 2. Find the face, frame, cut out: once for all styles.
     began = perf_counter()
-    await hold.stage("preparing", 0.1)
+    await hold.begin(Part("preparing", PREPARE_AT, MAKE_AT))
     sitting = await hands.in_studio.run(partial(pipeline.prepare, photo, check=hold.check))
     timings["prepare"] = _since(began)
     # 3. Each style. A picture that is not the person any more is refused by itself, and costs nothing.
     outcomes: list[Outcome] = []
+    each = (SEAL_AT - MAKE_AT) / len(claim.styles)
     for number, name in enumerate(claim.styles):
-        began = perf_counter()
-        await hold.stage(f"making {name}", 0.3 + 0.6 * number / len(claim.styles))
         style = get_style(name)
+        began = perf_counter()
+        await hold.begin(Part(name, MAKE_AT + number * each, MAKE_AT + (number + 1) * each))
         try:
             made = await pipeline.make(
                 sitting,
@@ -102,18 +105,10 @@ async def _make(hands: Hands, claim: Claim, hold: Hold) -> tuple[list[Outcome], 
                 check=hold.check,
             )
         except Refused as refused:
-            outcomes.append(
-                Outcome(
-                    style=name,
-                    style_version=style.version,
-                    seconds=_since(began),
-                    reason_code=refused.code,
-                    reason=refused.message,
-                )
-            )
+            outcomes.append(_refused(refused, style, seconds=_since(began)))
         else:
             outcomes.append(_outcome(made, style, seconds=_since(began)))
-        timings[name] = _since(began)
+            timings[name] = made.timings
     return outcomes, timings
 
 
@@ -136,6 +131,16 @@ def _since(began: float) -> float:
 async def _give_back(hands: Hands, claim: Claim) -> None:
     if await hand_back(hands.parts.database, claim):
         await hands.parts.queue.wake(Task.RUN_JOB)
+
+
+def _refused(refused: Refused, style: Style, *, seconds: float) -> Outcome:
+    return Outcome(
+        style=style.name,
+        style_version=style.version,
+        seconds=seconds,
+        reason_code=refused.code,
+        reason=refused.message,
+    )
 
 
 def _outcome(made: Made, style: Style, *, seconds: float) -> Outcome:

@@ -67,7 +67,7 @@ async def complete(
     claim: Claim,
     outcomes: Sequence[Outcome],
     *,
-    timings: Mapping[str, float],
+    timings: Mapping[str, Any],
 ) -> Job:
     """Keep what was made. Raises `LeaseLost` or `Stopped`; then nothing of it is kept."""
     made = sum(outcome.state is HeadshotState.DONE for outcome in outcomes)
