@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from core.bootstrap import Parts
 from core.consent import service as consent
 from core.consent.models import Purpose
-from core.intake import CleanPhoto
+from core.intake.clean import CleanPhoto
 from core.photos import service as photos
 from core.photos.models import PhotoState
 from core.subjects import service as subjects

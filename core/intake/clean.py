@@ -147,7 +147,7 @@ async def _clean(
 
 
 def _checked(answer: dict[str, Any], picture: bytes, source_format: SourceFormat, limits: IntakeLimits) -> CleanPhoto:
-    """Believe nothing that a process said after it had read hostile bytes. Raises PhotoUnreadable."""
+    """Believe nothing that a process said after it had read hostile bytes. Raises PhotoUnreadable, PhotoTooSmall."""
     width, height, removed = answer.get("width"), answer.get("height"), answer.get("removed")
     if not (isinstance(width, int) and isinstance(height, int) and isinstance(removed, list)):
         raise PhotoUnreadable
@@ -156,6 +156,9 @@ def _checked(answer: dict[str, Any], picture: bytes, source_format: SourceFormat
     if not 0 < min(width, height) <= max(width, height) <= limits.max_edge_out:
         raise PhotoUnreadable
     require_bare_jpeg(picture, width=width, height=height)
+    if min(width, height) < limits.min_edge:
+        # A strip that had to be shrunk, or a file that crops itself to less than its header announced.
+        raise PhotoTooSmall(min_edge=limits.min_edge)
     return CleanPhoto(
         data=picture, width=width, height=height, source_format=source_format, removed=tuple(sorted(set(removed)))
     )

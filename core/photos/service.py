@@ -14,7 +14,7 @@ from core.consent import service as consent
 from core.consent.models import Purpose
 from core.errors import ConsentRequired, Gone, NotFound, RetentionOutOfRange
 from core.ids import Prefix, public
-from core.intake import CleanPhoto
+from core.intake.clean import CleanPhoto
 from core.photos.models import Photo, PhotoState
 from core.queue import Task, wake_after_commit
 from core.storage.models import Asset

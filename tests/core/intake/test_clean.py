@@ -149,11 +149,18 @@ async def test_a_photo_that_takes_too_much_memory_is_too_large() -> None:
         await cleaned(encoded(quarters(3000, 3000), "png"), limits=IntakeLimits(memory_bytes=96 << 20))
 
 
+async def test_a_strip_that_is_shrunk_to_nothing_is_too_small() -> None:
+    with pytest.raises(PhotoTooSmall) as caught:
+        await cleaned(encoded(quarters(9000, 220), "png"))
+    assert caught.value.extra == {"min_edge": 200}
+
+
 async def test_a_twelve_megapixel_photo_of_each_format_fits() -> None:
     for source_format in FORMATS:
         options = {"heic": {"quality": 50}, "webp": {"lossless": False, "method": 0}, "png": {"compress_level": 1}}
         data = encoded(quarters(4032, 3024), source_format, **options.get(source_format, {}))
-        assert max((await cleaned(data)).data[:2]) == 0xFF
+        photo = await cleaned(data)
+        assert (photo.width, photo.height) == (4032, 3024)
 
 
 LYING_CHILD = """
