@@ -34,6 +34,7 @@ class Failure(StrEnum):
     CONNECTION_FAILED = "connection_failed"
     PROTOCOL_ERROR = "protocol_error"
     ENDPOINT_DISABLED = "endpoint_disabled"
+    INTERNAL_ERROR = "internal_error"
 
 
 @dataclass(frozen=True)
