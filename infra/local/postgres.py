@@ -92,7 +92,7 @@ class Postgres:
         self._passwords = kept["passwords"]
         if not cluster.exists():
             await self._make(cluster)
-        self.port = await settle_port(kept["port"])
+        self.port = await settle_port(self.port or kept["port"], insist=self.port != 0)
         write_json(self._state, {**kept, "port": self.port})
         await self._serve(cluster)
         await self._make_roles()

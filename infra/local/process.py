@@ -69,6 +69,7 @@ async def start(command: Command) -> Process:
             group=account.gid if account else None,
             extra_groups=[] if account else None,
             process_group=0,
+            umask=0o077,
             # No more than one call into a library that is loaded already, so it is safe between fork and exec.
             preexec_fn=_leash(os.getpid(), command.on_orphaned),
         )

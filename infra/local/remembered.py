@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from infra.local.errors import PartFailed
+
 HOST = "127.0.0.1"
 
 
@@ -59,15 +61,20 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-async def settle_port(kept: int | None, *, patience: float = 3) -> int:
-    """The port of the last start, waiting `patience` seconds for a dying server to leave it; else another free one."""
+async def settle_port(kept: int | None, *, patience: float = 3, insist: bool = False) -> int:
+    """The port of the last start, waiting `patience` seconds for a dying server to leave it; else another free one.
+
+    insist: raise PartFailed instead of taking another port, because others know this one.
+    """
     deadline = time.monotonic() + patience
-    while kept is not None:
+    while kept:
         if port_is_free(kept):
             return kept
         if time.monotonic() > deadline:
             break
         await asyncio.sleep(0.1)
+    if insist:
+        raise PartFailed(f"The port {kept} is used by another program.")
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

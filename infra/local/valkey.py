@@ -48,7 +48,7 @@ class Valkey:
         self.data = data_folder(self.home / "valkey", self._account)
         kept = read_json(self._state) or {"port": None, "password": password()}
         self._password = kept["password"]
-        self.port = await settle_port(kept["port"])
+        self.port = await settle_port(self.port or kept["port"], insist=self.port != 0)
         write_json(self._state, {**kept, "port": self.port})
         command = Command(
             argv=[_program(package), self._write_configuration()],

@@ -1,0 +1,63 @@
+# make demo [PHOTO=path]   one photo in, sealed headshots out, erased at the end
+# make up                  run everything on this machine until Ctrl-C
+# make test                lint, types, import contracts, all tests
+# make install             the environment in .venv (done by the others when needed)
+# make lint | format | clean
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := demo
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TORCH := torch==2.13.0
+PHOTO ?=
+
+.PHONY: install demo up test lint format clean
+
+install: $(STAMP)
+
+# The stamp is younger than what it was made from, or the environment is brought up to date.
+$(STAMP): pyproject.toml uv.lock Makefile
+	@python="$$(command -v python3.11 || command -v python3 || true)"; \
+	if [ -z "$$python" ] || ! "$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
+	  echo "Likeness needs Python 3.11, and neither python3.11 nor python3 on the PATH is that." >&2; \
+	  echo "Install it (Debian 12: apt install python3.11 python3.11-venv), then run make again." >&2; exit 1; \
+	fi; \
+	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV); \
+	uv="$$(command -v uv || true)"; \
+	if [ -z "$$uv" ] || ! "$$uv" --version >/dev/null 2>&1; then \
+	  [ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; uv=$(BIN)/uv; \
+	fi; \
+	links="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-$$($(BIN)/python -m pip config get global.find-links 2>/dev/null || true)}}"; \
+	if [ -n "$$links" ]; then UV_FIND_LINKS="$$(echo $$links | tr -s ' ' ',')"; export UV_FIND_LINKS; fi; \
+	export UV_PROJECT_ENVIRONMENT=$(VENV) VIRTUAL_ENV=$(CURDIR)/$(VENV) UV_PYTHON_DOWNLOADS=never; \
+	"$$uv" sync --frozen --inexact --python $(BIN)/python --extra worker --extra local --extra console; \
+	: "The lock holds no torch, because the right build differs by machine; --no-config lets this one in."; \
+	"$$uv" pip install --no-config --python $(BIN)/python $(TORCH); \
+	touch $@
+
+demo: install
+	@$(BIN)/likeness demo $(if $(PHOTO),--photo "$(PHOTO)")
+
+up: install
+	@exec $(BIN)/likeness up
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The data in var/ is not build output: it stays.
+clean:
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

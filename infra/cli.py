@@ -1,0 +1,149 @@
+"""The `likeness` command. What a command needs is loaded when it is called, so that the command itself starts fast."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from infra.local.errors import LocalError
+from infra.local.home import Home
+
+if TYPE_CHECKING:
+    from infra.local.doctor import Finding
+
+T = TypeVar("T")
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Likeness: privacy-first headshots.")
+tenant_app = typer.Typer(no_args_is_help=True, help="The platforms that Likeness serves.")
+app.add_typer(tenant_app, name="tenant")
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+@app.command()
+def up() -> None:
+    """Run everything on this machine until Ctrl-C. Data stays in LIKENESS_HOME (./var)."""
+    from infra.local.up import up as run
+
+    _run(run(Home.from_environment()))
+
+
+@app.command()
+def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Look at every part and say what to do about each that is not well. Exit status 1 if one is broken."""
+    from infra.local.doctor import State, examine
+
+    findings = _run(examine(Home.from_environment()))
+    if as_json:
+        typer.echo(json.dumps([vars(finding) for finding in findings], indent=2))
+    else:
+        _print_table(findings)
+    raise typer.Exit(code=int(any(finding.state is State.BROKEN for finding in findings)))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest revision, as the owner of its tables."""
+    from infra.migrations import migrate as run
+    from infra.migrations import pending
+
+    _know_instance()
+    url = os.environ.get("LIKENESS_DATABASE_OWNER_URL")
+    if not url:
+        _fail("Set LIKENESS_DATABASE_OWNER_URL to the database as likeness_owner, or start `likeness up`.")
+
+    async def work() -> int:
+        missing = await pending(url)
+        await run(url)
+        return len(missing)
+
+    typer.echo(f"{_run(work())} migrations applied; the database is at the newest revision.")
+
+
+@tenant_app.command("create")
+def tenant_create(
+    name: str,
+    *,
+    credit: Annotated[int, typer.Option("--credits", min=0, help="Headshots that it may have made.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Create a tenant and its first API keys, live and test. The keys are shown once and stored nowhere."""
+    _know_instance()
+    made = _run(_create_tenant(name, credit))
+    if as_json:
+        typer.echo(json.dumps(made, indent=2))
+    else:
+        typer.echo("\n".join(f"{label:<12}{value}" for label, value in made.items()))
+        typer.echo("The keys are shown this once: keep them safe.")
+
+
+async def _create_tenant(name: str, credit: int) -> dict[str, Any]:
+    from core.bootstrap import open_parts
+    from core.ids import Prefix, public
+    from core.tenants.models import Mode
+    from core.tenants.service import create_api_key, create_tenant
+
+    async with open_parts() as parts:
+        tenant = await create_tenant(parts.database, parts.keyring, name=name, credits=credit)
+        async with parts.database.tenant(tenant.id) as session:
+            _, live = await create_api_key(session, tenant_id=tenant.id, name="first", mode=Mode.LIVE)
+            _, test = await create_api_key(session, tenant_id=tenant.id, name="first sandbox", mode=Mode.TEST)
+    return {
+        "tenant": public(Prefix.TENANT, tenant.id),
+        "name": name,
+        "credits": credit,
+        "live_key": live,
+        "test_key": test,
+    }
+
+
+@app.command()
+def demo(
+    photo: Annotated[Path | None, typer.Option(help="A photo of yours, instead of the astronaut's.")] = None,
+) -> None:
+    """Tell the whole story: one photo in, sealed headshots out, erased at the end. Pictures go to var/demo."""
+    from infra.demo import run
+
+    _run(run(photo=photo))
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except LocalError as error:
+        _fail(str(error))
+
+
+def _fail(text: str) -> NoReturn:
+    typer.echo(text, err=True)
+    raise typer.Exit(code=1)
+
+
+def _know_instance() -> None:
+    """Take the settings of the instance that runs on the home, where the environment itself says nothing else."""
+    for name, value in Home.from_environment().kept_environment().items():
+        os.environ.setdefault(name, value)
+
+
+def _print_table(findings: "list[Finding]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    colours = {"well": "green", "off": "dim", "broken": "bold red"}
+    table = Table("part", "state", "found", "what to do", box=None, pad_edge=False)
+    for finding in findings:
+        colour = colours[finding.state]
+        table.add_row(finding.part, f"[{colour}]{finding.state}[/]", finding.found, finding.remedy)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+if __name__ == "__main__":
+    main()

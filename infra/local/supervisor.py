@@ -1,0 +1,233 @@
+"""Runs every part of Likeness on one machine, and keeps it running: what `likeness up`, the demo and e2e tests use.
+
+    async with Supervisor(Home(Path("var"))) as instance:
+        … instance.api_url, instance.operator_token …
+
+The order: the lock of the home, PostgreSQL and Valkey (each only when no URL names one elsewhere), the migrations, then
+API and workers. A part that dies is started again. Leaving the block stops all in the opposite order; when the
+supervisor itself is killed, the kernel ends the children.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from infra.local.errors import LocalError
+from infra.local.home import Home, sha256_of
+from infra.local.parts import Part, Program, api_answers, file_appears
+from infra.local.postgres import APP, KEYS, OWNER, SYSTEM, Postgres
+from infra.local.remembered import HOST, read_json, settle_port, write_json
+from infra.local.valkey import Valkey
+
+logger = logging.getLogger("likeness.local")
+
+_USUAL_PORT = 8080
+_STEADY_SECONDS = 30.0
+_LONGEST_PAUSE = 30.0
+OWNER_URL = "LIKENESS_DATABASE_OWNER_URL"
+
+
+class Supervisor:
+    """One instance of Likeness on one home.
+
+    overrides: settings for the children that go before those of this process's environment.
+    workers: the kinds of worker to run.
+    say: told in a sentence what happens.
+    """
+
+    def __init__(
+        self,
+        home: Home | Path,
+        *,
+        overrides: Mapping[str, str] | None = None,
+        workers: Iterable[str] = ("studio", "light"),
+        say: Callable[[str], None] = logger.info,
+    ) -> None:
+        self.home = home if isinstance(home, Home) else Home(home)
+        self.settings: dict[str, str] = {}
+        self.parts: dict[str, Part] = {}
+        self.api_url = ""
+        self.operator_token = ""
+        self._given = {**os.environ, **(overrides or {})}
+        self._workers = tuple(workers)
+        self._say = say
+        self._stack = AsyncExitStack()
+        self._watches: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        """Start everything. Raises LocalError, with nothing left running."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop everything, in order."""
+        await self._stack.aclose()
+
+    @property
+    def owner_url(self) -> str | None:
+        """The database as the owner of its tables; None when an outside database is used without it."""
+        return self.settings.get(OWNER_URL)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a child: everything but the owner of the tables, whom no long-running process needs."""
+        merged = {**self._given, **self.settings}
+        merged.pop(OWNER_URL, None)
+        return merged
+
+    async def _start(self) -> None:
+        self.home.make()
+        self._stack.enter_context(self.home.locked())
+        await self._start_servers()
+        self._place_files()
+        await self._migrate()
+        await self._settle_api()
+        self._stack.callback(self.home.forget_environment)
+        self.home.keep_environment(self.settings)
+        programs = [self._api(), *(self._worker(kind) for kind in self._workers)]
+        self._stack.push_async_callback(self._stop_together, programs)
+        await self._begin_together(programs)
+        self._stack.push_async_callback(self._stop_watching)
+        self._watches = [asyncio.create_task(self._keep_running(part)) for part in self.parts.values()]
+
+    async def _start_servers(self) -> None:
+        if "LIKENESS_DATABASE_URL" in self._given:
+            for role in ("", "SYSTEM_", "KEYS_", "OWNER_"):
+                self._inherit(f"LIKENESS_DATABASE_{role}URL")
+        else:
+            postgres = Postgres(self.home.folder)
+            self._stack.push_async_callback(postgres.stop)
+            await self._begin(postgres)
+            self.settings["LIKENESS_DATABASE_URL"] = postgres.url(APP)
+            self.settings["LIKENESS_DATABASE_SYSTEM_URL"] = postgres.url(SYSTEM)
+            self.settings["LIKENESS_DATABASE_KEYS_URL"] = postgres.url(KEYS)
+            self.settings[OWNER_URL] = postgres.url(OWNER)
+        if "LIKENESS_QUEUE_URL" in self._given:
+            self._inherit("LIKENESS_QUEUE_URL")
+        else:
+            valkey = Valkey(self.home.folder)
+            self._stack.push_async_callback(valkey.stop)
+            await self._begin(valkey)
+            self.settings["LIKENESS_QUEUE_URL"] = valkey.url
+
+    def _place_files(self) -> None:
+        for group, folder in (("STORAGE", "objects"), ("KEYS", "keys")):
+            name = f"LIKENESS_{group}_URL"
+            self.settings[name] = self._given.get(name) or (self.home.folder / folder).as_uri()
+
+    def _inherit(self, name: str) -> None:
+        if name in self._given:
+            self.settings[name] = self._given[name]
+
+    async def _migrate(self) -> None:
+        from infra.migrations import migrate, pending
+
+        if self.owner_url:
+            await migrate(self.owner_url)
+        elif missing := await pending(self.settings["LIKENESS_DATABASE_SYSTEM_URL"]):
+            raise LocalError(
+                f"The database lacks {len(missing)} migrations, and {OWNER_URL} is not set."
+                " Run `likeness migrate` with it."
+            )
+
+    async def _settle_api(self) -> None:
+        remembered = self.home.run / "api.json"
+        wanted = int(self._given.get("LIKENESS_API_PORT") or 0)
+        kept = wanted or (read_json(remembered) or {}).get("port") or _USUAL_PORT
+        port = await settle_port(kept, patience=10 if wanted else 1, insist=bool(wanted))
+        write_json(remembered, {"port": port})
+        self.api_url = f"http://{HOST}:{port}"
+        self.settings["LIKENESS_API_HOST"] = HOST
+        self.settings["LIKENESS_API_PORT"] = str(port)
+        self.settings["LIKENESS_API_PUBLIC_URL"] = self._given.get("LIKENESS_API_PUBLIC_URL") or self.api_url
+        if given := self._given.get("LIKENESS_API_OPERATOR_TOKEN_SHA256"):
+            self.settings["LIKENESS_API_OPERATOR_TOKEN_SHA256"] = given
+        else:
+            self.operator_token = self.home.operator_token()
+            self.settings["LIKENESS_API_OPERATOR_TOKEN_SHA256"] = sha256_of(self.operator_token)
+
+    def _api(self) -> Program:
+        arguments = ["uvicorn", "api.main:create_app", "--factory", "--no-access-log", "--no-server-header"]
+        where = ["--host", HOST, "--port", self.settings["LIKENESS_API_PORT"], "--timeout-graceful-shutdown", "10"]
+        return Program(
+            "api",
+            arguments + where,
+            log=self.home.log / "api.log",
+            environment=self.environment,
+            ready=api_answers(self.api_url),
+        )
+
+    def _worker(self, kind: str) -> Program:
+        ready_file = self.home.run / f"{kind}.ready"
+        return Program(
+            kind,
+            ["worker", kind],
+            log=self.home.log / f"{kind}.log",
+            environment={**self.environment, "LIKENESS_WORKER_READY_FILE": str(ready_file)},
+            ready=file_appears(ready_file),
+            before=lambda: ready_file.unlink(missing_ok=True),
+        )
+
+    async def _begin(self, part: Part) -> None:
+        began = time.perf_counter()
+        self.parts[part.name] = part
+        await part.start()
+        self._say(f"{part.name} is up ({time.perf_counter() - began:.1f} s)")
+
+    async def _begin_together(self, programs: list[Program]) -> None:
+        try:
+            async with asyncio.TaskGroup() as together:
+                for program in programs:
+                    together.create_task(self._begin(program))
+        except* LocalError as group:
+            # One that fails cancels the others; whoever reads this needs the first reason alone.
+            raise group.exceptions[0] from None
+
+    async def _keep_running(self, part: Part) -> None:
+        """Start a part again whenever it dies, at once at first, then after ever longer pauses."""
+        pause = 0.0
+        while True:
+            began = time.monotonic()
+            status = await part.process.wait() if part.process else None
+            pause = 0.0 if time.monotonic() - began > _STEADY_SECONDS else min(_LONGEST_PAUSE, pause * 2 or 0.5)
+            self._say(f"{part.name} ended with status {status}; starting it again")
+            await self._bring_back(part, pause)
+
+    async def _bring_back(self, part: Part, pause: float) -> None:
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                await part.start()
+            except (LocalError, OSError) as error:
+                pause = min(_LONGEST_PAUSE, pause * 2 or 0.5)
+                self._say(f"{part.name} does not start: {error}")
+            else:
+                self._say(f"{part.name} is up again")
+                return
+
+    async def _stop_watching(self) -> None:
+        for watch in self._watches:
+            watch.cancel()
+        await asyncio.gather(*self._watches, return_exceptions=True)
+
+    @staticmethod
+    async def _stop_together(programs: list[Program]) -> None:
+        await asyncio.gather(*(program.stop() for program in programs))
+
+
+def allow_hosts(*hosts: str) -> dict[str, str]:
+    """The override that lets webhooks go to these hosts although they are private: for development and tests."""
+    return {"LIKENESS_WEBHOOKS_ALLOWED_HOSTS": json.dumps(hosts)}
