@@ -83,9 +83,10 @@ class WebhookSettings(BaseSettings):
 
 
 class WorkerSettings(BaseSettings):
-    """The GPU worker."""
+    """The workers. `ready_file` is touched once the worker picks up work: for supervisors and probes."""
 
     model_config = _group("WORKER")
+    ready_file: Path | None = None
     region: str = "local"
     concurrency: int = Field(default=2, ge=1, le=64)
     heartbeat_seconds: float = Field(default=15, gt=0)
