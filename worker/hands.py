@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from core.bootstrap import Parts
+from core.webhooks.deliver import Courier
 from worker.hold import Drain
 
 if TYPE_CHECKING:
@@ -29,16 +30,24 @@ class Studio:
 
 @dataclass(frozen=True)
 class Hands:
-    """name: this process, as leases and logs know it. Only a studio worker has a studio."""
+    """name: this process, as leases and logs know it. A studio worker has a studio, a light one a courier."""
 
     name: str
     parts: Parts
     drain: Drain
     studio: Studio | None = None
+    courier: Courier | None = None
 
     @property
     def in_studio(self) -> Studio:
-        """The studio. Asking for it in a worker without one is a mistake in the lanes."""
+        """The studio. Asking a light worker for it is a mistake in the lanes."""
         if self.studio is None:
             raise RuntimeError("this worker serves no pictures")
         return self.studio
+
+    @property
+    def at_the_post(self) -> Courier:
+        """The courier. Asking a studio worker for it is a mistake in the lanes."""
+        if self.courier is None:
+            raise RuntimeError("this worker carries no deliveries")
+        return self.courier

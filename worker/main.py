@@ -26,6 +26,7 @@ from core.bootstrap import open_parts
 from core.logs import configure
 from core.queue import Lane, decode, encode, redis_settings
 from core.settings import Settings
+from core.webhooks.deliver import Courier
 from worker import sweep, tasks
 from worker.hands import Hands, Studio
 from worker.hold import Drain
@@ -39,6 +40,7 @@ ERASURES_AT_ONCE = 4
 # After `drain_seconds` (25 by default) these two end the process within 30 seconds of the signal.
 LAST_STEP_SECONDS = 2.0
 LAST_WRITES_SECONDS = 1.0
+LIGHT_PATIENCE_SECONDS = 5.0
 RECONNECT_SECONDS = 1.0
 LONGEST_TASK_SECONDS = 1200
 
@@ -100,21 +102,27 @@ async def keep_lane(lane: Lane, hands: Hands) -> None:
             await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
             await asyncio.sleep(RECONNECT_SECONDS)
         else:
-            await _leave(worker, hands)
+            await _leave(worker, hands.drain, patience=_patience(lane, hands))
             serving.cancel()
         with suppress(RedisError, OSError, asyncio.CancelledError):
             await worker.close()
 
 
-async def _leave(worker: Worker, hands: Hands) -> None:
+def _patience(lane: Lane, hands: Hands) -> float:
+    # An erasure goes on where it stopped, and the courier needs the time for what is on the road.
+    whole = hands.parts.settings.worker.drain_seconds
+    return whole if lane in LANES_OF[Kind.STUDIO] else min(whole, LIGHT_PATIENCE_SECONDS)
+
+
+async def _leave(worker: Worker, drain: Drain, *, patience: float) -> None:
     in_hand = set(worker.job_tasks.values())
     if not in_hand:
         return
     # 1. Let work end by itself.
-    _, in_hand = await asyncio.wait(in_hand, timeout=hands.parts.settings.worker.drain_seconds)
+    _, in_hand = await asyncio.wait(in_hand, timeout=patience)
     if in_hand:
         # 2. Ask it to hand back at its next step.
-        hands.drain.over.set()
+        drain.over.set()
         _, in_hand = await asyncio.wait(in_hand, timeout=LAST_STEP_SECONDS)
     if in_hand:
         # 3. A step that takes too long: hand back over its head; its thread ends with the process.
@@ -150,8 +158,12 @@ async def serve(kind: Kind) -> None:
     name = f"{kind.value}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(open_parts(settings))
-        studio = await stack.enter_async_context(open_studio(settings)) if kind is Kind.STUDIO else None
-        hands = Hands(name=name, parts=parts, drain=drain, studio=studio)
+        studio = courier = None
+        if kind is Kind.STUDIO:
+            studio = await stack.enter_async_context(open_studio(settings))
+        else:
+            courier = await stack.enter_async_context(Courier(parts.database, parts.keyring, settings.webhooks))
+        hands = Hands(name=name, parts=parts, drain=drain, studio=studio, courier=courier)
         if settings.worker.ready_file:
             await asyncio.to_thread(settings.worker.ready_file.touch)
         logger.info("worker ready", extra={"worker": name, "region": settings.worker.region})

@@ -53,11 +53,6 @@ async def wake_for_photos(hands: Hands) -> None:
         await hands.parts.queue.wake(Task.CHECK_PHOTO, tenant_id, photo_id, once=once)
 
 
-async def wake_for_deliveries(hands: Hands) -> None:
-    """Send a token to the courier: retries come due by the clock."""
-    await hands.parts.queue.wake(Task.DELIVER, once=f"{hands.name}:deliver")
-
-
 async def wake_for_erasures(hands: Hands) -> None:
     """Send a token for every erasure that was left unfinished."""
     async with hands.parts.database.system() as session:
@@ -94,5 +89,5 @@ async def go_round(hands: Hands, rounds: tuple[Round, ...], *, every_seconds: fl
 
 
 STUDIO_ROUNDS: tuple[Round, ...] = (rescue_jobs, wake_for_photos, wake_for_jobs)
-LIGHT_ROUNDS: tuple[Round, ...] = (rescue_jobs, wake_for_deliveries, wake_for_erasures)
+LIGHT_ROUNDS: tuple[Round, ...] = (rescue_jobs, wake_for_erasures)
 HOUSEKEEPING: tuple[Round, ...] = (expire, reap)
