@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -195,7 +196,7 @@ async def current(session: AsyncSession, subject_id: UUID) -> dict[Purpose, Cons
     query = (
         select(Consent)
         .where(Consent.subject_id == subject_id)
-        .distinct(col(Consent.purpose))
+        .ext(distinct_on(col(Consent.purpose)))
         .order_by(col(Consent.purpose), col(Consent.id).desc())
     )
     return {Purpose(entry.purpose): entry for entry in (await session.exec(query)).all()}

@@ -148,7 +148,7 @@ async def test_the_database_refuses_to_rewrite_the_ledger(parts: Parts, statemen
     await scenes.consents(parts, platform, subject_id, Purpose.HEADSHOT)
     with pytest.raises(DBAPIError):
         async with parts.database.tenant(platform.tenant_id) as session:
-            await session.execute(text(statement))
+            await (await session.connection()).execute(text(statement))
 
 
 async def test_an_erased_person_can_grant_nothing(parts: Parts) -> None:

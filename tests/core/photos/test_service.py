@@ -9,7 +9,7 @@ from core.consent.models import Purpose
 from core.errors import ConsentRequired, Gone, RetentionOutOfRange
 from core.photos import service
 from core.photos.models import Photo, PhotoState
-from core.queue import Lane
+from core.queue import LANES, Task
 from core.storage.models import Asset
 from core.webhooks.models import Event
 from tests import scenes
@@ -33,7 +33,7 @@ async def test_an_accepted_photo_opens_again_and_wakes_a_worker(parts: Parts) ->
         photo = await service.get(session, photo_id)
         assert photo.state == PhotoState.CHECKING
         assert await parts.store.read(await service.asset_of(session, photo)) == b"the pixels"
-    assert await parts.queue.redis.zcard(Lane.STUDIO.value) == 1
+    assert await parts.queue.redis.zcard(LANES[Task.CHECK_PHOTO].value) == 1
 
 
 async def test_a_verdict_is_given_once(parts: Parts) -> None:

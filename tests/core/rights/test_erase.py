@@ -152,7 +152,7 @@ async def test_the_persons_key_is_not_in_the_key_store_afterwards(parts: Parts) 
     subject_id, _ = await scenes.a_ready_person(parts, platform)
     count = text("SELECT count(*) FROM keystore.subject_key WHERE subject_id = :subject")
     async with parts.database.keystore(platform.tenant_id) as session:
-        assert (await session.execute(count, {"subject": subject_id})).scalar_one() == 1
+        assert (await (await session.connection()).execute(count, {"subject": subject_id})).scalar_one() == 1
     await _begin(parts, platform, subject_id)
     async with parts.database.keystore(platform.tenant_id) as session:
-        assert (await session.execute(count, {"subject": subject_id})).scalar_one() == 0
+        assert (await (await session.connection()).execute(count, {"subject": subject_id})).scalar_one() == 0
