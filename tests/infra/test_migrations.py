@@ -1,21 +1,17 @@
-from sqlalchemy import text
+import asyncio
 
-from core.db import Database
-from core.queue import Queue
-from core.settings import Settings
-from infra.migrations import differences, pending
+import asyncpg
 
-
-async def test_a_fresh_database_has_every_migration(owner_url: str) -> None:
-    assert await pending(owner_url) == []
+from infra.local.postgres import ADMINISTRATOR, OWNER, Postgres
+from infra.migrations import migrate, pending
 
 
-async def test_migrations_and_tables_agree(owner_url: str) -> None:
-    assert await differences(owner_url) == []
-
-
-async def test_each_role_connects(database: Database, queue: Queue, settings: Settings) -> None:
-    async with database.system() as session:
-        assert await session.scalar(text("select current_user")) == "likeness_system"
-    assert await queue.redis.ping()
-    assert settings.storage.url.startswith("file:///")
+async def test_two_processes_may_migrate_an_empty_database_at_once(postgres: Postgres) -> None:
+    administrator = await asyncpg.connect(postgres.url(ADMINISTRATOR, database="postgres"))
+    await administrator.execute(f"CREATE DATABASE empty_one OWNER {OWNER}")
+    url = postgres.url(OWNER, database="empty_one")
+    assert len(await pending(url)) > 1
+    await asyncio.gather(migrate(url), migrate(url))
+    assert await pending(url) == []
+    await administrator.execute("DROP DATABASE empty_one")
+    await administrator.close()
