@@ -1,0 +1,163 @@
+"""The application: HTTP in front of `core`. Starts fast, loads no picture library and no GPU library."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, License, SecurityScheme, Server, Tag
+
+from api.api_keys import ApiKeyController
+from api.assets import AssetController, LinkController
+from api.auth import provide_caller, provide_parts
+from api.consents import ConsentController, SubjectConsentController
+from api.docs import DocsController, Reference
+from api.edge import Edge
+from api.headshots import HeadshotController
+from api.health import HealthController
+from api.limits import Limiter
+from api.metrics import Metrics, MetricsController
+from api.notices import NoticeController
+from api.operators import OperatorTenantController
+from api.photos import PhotoController, SubjectPhotoController
+from api.problems import HANDLERS
+from api.styles import StyleController
+from api.subjects import SubjectController
+from api.tenant import TenantController, UsageController
+from api.webhooks import WebhookDeliveryController, WebhookEndpointController
+from core import logs
+from core.bootstrap import open_parts
+from core.intake.clean import Intake, IntakeLimits
+from core.settings import Settings
+
+JSON_MAX_BYTES = 1024 * 1024
+
+DESCRIPTION = """\
+Professional headshots from one photo, with the person's own face and the person's own say.
+
+Create a **subject**, record their **consents** under a published **notice**, upload a **photo**, ask for **headshots**.
+Every photo is sealed under a key of that person alone; erasing the subject destroys the key.
+
+# Conventions
+- **Credentials.** `Authorization: Bearer lk_live_…`; a key of the sandbox, `lk_test_…`, is free and its results are
+  visibly marked. The tenant comes from the key, never from the path.
+- **Errors** are `application/problem+json` with a stable `code`: [every one, explained](/docs/errors).
+- **Repeats.** Send an `Idempotency-Key` with every POST that creates; it is remembered for 24 hours.
+- **Pages** are newest first, with `limit` and an opaque `cursor`.
+- **Limits** are announced in `RateLimit` and `RateLimit-Policy`; 429 comes with `Retry-After`.
+- **Times** are RFC 3339 in UTC. **Ids** say what they name: `sub_`, `pho_`, `job_`, `hs_`, `ast_`.
+"""
+
+TAGS = [
+    Tag(name="Tenant", description="Who you are, your API keys, and your credits."),
+    Tag(name="Notices", description="What people are told: published versions that never change."),
+    Tag(name="Subjects", description="The people in the photos."),
+    Tag(name="Consents", description="An append-only ledger, purpose by purpose."),
+    Tag(name="Photos", description="What a person uploads: cleaned, sealed, checked for a face."),
+    Tag(name="Styles", description="Named looks."),
+    Tag(name="Headshots", description="What we make: one job per request, one headshot per style."),
+    Tag(name="Assets", description="The sealed pictures themselves."),
+    Tag(name="Webhooks", description="Events, signed as Standard Webhooks has it."),
+    Tag(name="Operators", description="For whoever runs this service."),
+    Tag(name="Health", description="For load balancers and orchestrators."),
+]
+
+
+def _operation_id(handler: HTTPRouteHandler, _method: Any, _path: Any) -> str:
+    return handler.handler_name
+
+
+def _openapi(settings: Settings) -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Likeness",
+        version="1.0",
+        summary="Privacy-first AI headshots.",
+        description=DESCRIPTION,
+        license=License(name="Apache-2.0", identifier="Apache-2.0"),
+        servers=[Server(url=settings.api.public_url)],
+        tags=TAGS,
+        path="/schema",
+        render_plugins=[Reference(), JsonRenderPlugin()],
+        use_handler_docstrings=True,
+        operation_id_creator=_operation_id,
+        components=Components(
+            security_schemes={
+                "tenantKey": SecurityScheme(
+                    type="http", scheme="bearer", description="An API key: `lk_live_…` or `lk_test_…`."
+                ),
+                "operatorToken": SecurityScheme(
+                    type="http", scheme="bearer", description="The token of whoever runs this service."
+                ),
+            }
+        ),
+    )
+
+
+@asynccontextmanager
+async def _parts(app: Litestar, *, settings: Settings) -> AsyncIterator[None]:
+    limiter = Limiter(settings)
+    async with open_parts(settings) as parts:
+        app.state.parts = parts
+        app.state.limiter = limiter
+        yield
+    await limiter.close()
+
+
+def create_app(settings: Settings | None = None) -> Litestar:
+    """The application. Its parts are opened by its lifespan, so nothing connects before it is served."""
+    settings = settings or Settings()
+    logs.configure(settings, service="api")
+    tenant_routes = Router(
+        path="/v1",
+        security=[{"tenantKey": []}],
+        dependencies={"caller": Provide(provide_caller, sync_to_thread=False)},
+        route_handlers=[
+            TenantController,
+            ApiKeyController,
+            UsageController,
+            NoticeController,
+            SubjectController,
+            SubjectConsentController,
+            ConsentController,
+            SubjectPhotoController,
+            PhotoController,
+            StyleController,
+            HeadshotController,
+            AssetController,
+            WebhookEndpointController,
+            WebhookDeliveryController,
+        ],
+    )
+    operator_routes = Router(
+        path="/operator/v1", security=[{"operatorToken": []}], route_handlers=[OperatorTenantController]
+    )
+    return Edge(
+        route_handlers=[
+            tenant_routes,
+            operator_routes,
+            LinkController,
+            HealthController,
+            MetricsController,
+            DocsController,
+        ],
+        dependencies={"parts": Provide(provide_parts, sync_to_thread=False)},
+        exception_handlers=HANDLERS,
+        lifespan=[partial(_parts, settings=settings)],
+        openapi_config=_openapi(settings),
+        request_max_body_size=JSON_MAX_BYTES,
+        state=State(
+            {
+                "metrics": Metrics(),
+                "public_url": settings.api.public_url,
+                "intake": Intake(IntakeLimits(max_bytes=settings.api.upload_max_bytes)),
+            }
+        ),
+        logging_config=None,
+        debug=False,
+    )

@@ -1,0 +1,76 @@
+"""Read an upload into memory, counted while it streams: raw, or as the one file of a multipart form.
+
+Litestar's own form parser writes larger files to a temporary folder. An unsealed photo must never touch a disk, so the
+parts are read here, into memory whose size the cap bounds.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Request
+from multipart import MultipartError, MultipartSegment, PushMultipartParser
+
+from core.errors import MalformedRequest, PayloadTooLarge
+
+# What a form adds around its file: boundaries and headers, and room for a client's small extra fields.
+_FORM_OVERHEAD = 64 * 1024
+_MOST_PARTS = 8
+_LONGEST_BOUNDARY = 200
+
+
+@dataclass(frozen=True)
+class Upload:
+    """The bytes of a file and the media type that the sender gave it."""
+
+    data: bytes
+    declared_type: str | None
+
+
+async def read_upload(request: Request[Any, Any, Any], *, max_bytes: int) -> Upload:
+    """Read the request's file. Raises `PayloadTooLarge` (from the declared size, or once too much has come), and
+    `MalformedRequest` for a form that has no file or cannot be read.
+    """
+    media_type, options = request.content_type
+    if media_type == "multipart/form-data":
+        chunks = _capped(request, max_bytes=max_bytes, room=max_bytes + _FORM_OVERHEAD)
+        return await _from_form(chunks, str(options.get("boundary", "")), max_bytes=max_bytes)
+    chunks = _capped(request, max_bytes=max_bytes, room=max_bytes)
+    return Upload(data=b"".join([chunk async for chunk in chunks]), declared_type=media_type or None)
+
+
+async def _capped(request: Request[Any, Any, Any], *, max_bytes: int, room: int) -> AsyncIterator[bytes]:
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > room:
+        raise PayloadTooLarge(max_bytes=max_bytes)
+    counted = 0
+    async for chunk in request.stream():
+        counted += len(chunk)
+        if counted > room:
+            raise PayloadTooLarge(max_bytes=max_bytes)
+        yield chunk
+
+
+async def _from_form(chunks: AsyncIterator[bytes], boundary: str, *, max_bytes: int) -> Upload:
+    if not 1 <= len(boundary) <= _LONGEST_BOUNDARY:
+        raise MalformedRequest("The Content-Type of a form names its boundary.")
+    found: MultipartSegment | None = None
+    here: MultipartSegment | None = None
+    data = bytearray()
+    try:
+        with PushMultipartParser(boundary, max_segment_count=_MOST_PARTS) as parser:
+            async for chunk in chunks:
+                for event in parser.parse(chunk) if chunk and not parser.closed else ():
+                    if isinstance(event, MultipartSegment):
+                        here = event
+                        if found is None and event.filename is not None:
+                            found = event
+                    elif event and here is found:
+                        data += event
+                        if len(data) > max_bytes:
+                            raise PayloadTooLarge(max_bytes=max_bytes)
+    except (MultipartError, UnicodeError):
+        raise MalformedRequest("The form could not be read.") from None
+    if found is None:
+        raise MalformedRequest("The form has no file.")
+    return Upload(data=bytes(data), declared_type=found.content_type)
