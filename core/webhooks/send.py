@@ -82,8 +82,7 @@ class Sender:
         except (AddressRefused, WebhookTargetRefused):
             return Outcome(None, Failure.TARGET_REFUSED)
         except (httpcore.NetworkError, OSError) as error:
-            by_tls = isinstance(error.__cause__, ssl.SSLError)
-            return Outcome(None, Failure.TLS_FAILED if by_tls else Failure.CONNECTION_FAILED)
+            return Outcome(None, Failure.TLS_FAILED if _by_tls(error) else Failure.CONNECTION_FAILED)
         except httpcore.ProtocolError:
             return Outcome(None, Failure.PROTOCOL_ERROR)
 
@@ -118,6 +117,13 @@ async def _drain(response: httpcore.Response) -> None:
                 read += len(piece)
                 if read > _READ_AT_MOST:
                     return
+
+
+def _by_tls(error: BaseException | None) -> bool:
+    """Whether TLS is at the root of an error that httpcore and anyio have wrapped."""
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _judge(status: int) -> Outcome:
