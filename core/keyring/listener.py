@@ -9,7 +9,7 @@ caches must ask first, and do without when the answer is no: a key therefore out
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 from uuid import uuid4
@@ -27,12 +27,15 @@ _TIMEOUT_SECONDS = 2.0
 class ShredListener:
     """One connection that listens for as long as the process lives, and connects again when it is lost.
 
+    connect_args: keyword arguments of `asyncpg.connect`, for the role of the key store.
     on_word: called with the payload of each word: `<tenant>:<subject>`, or `<tenant>:*` when tenant keys changed.
     on_gap: called whenever words may have been missed.
     """
 
-    def __init__(self, dsn: str, *, on_word: Callable[[str], None], on_gap: Callable[[], None]) -> None:
-        self._dsn = dsn
+    def __init__(
+        self, connect_args: Mapping[str, Any], *, on_word: Callable[[str], None], on_gap: Callable[[], None]
+    ) -> None:
+        self._connect_args = connect_args
         self._on_word = on_word
         self._on_gap = on_gap
         self._beats = f"likeness_beat_{uuid4().hex}"
@@ -74,7 +77,9 @@ class ShredListener:
             await asyncio.sleep(_BEAT_SECONDS)
 
     async def _listen(self) -> None:
-        connection = await asyncpg.connect(self._dsn, timeout=_TIMEOUT_SECONDS, command_timeout=_TIMEOUT_SECONDS)
+        connection = await asyncpg.connect(
+            **self._connect_args, timeout=_TIMEOUT_SECONDS, command_timeout=_TIMEOUT_SECONDS
+        )
         try:
             await connection.add_listener(CHANNEL, self._word)
             await connection.add_listener(self._beats, self._beat)

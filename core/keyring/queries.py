@@ -55,11 +55,6 @@ LIVING_KEKS = text("""
     WHERE tenant_id = :tenant AND purpose = 'kek' AND state <> 'destroyed'
 """)
 
-HOLD_ACTIVE_KEK = text("""
-    SELECT version FROM keystore.tenant_key
-    WHERE tenant_id = :tenant AND purpose = 'kek' AND state = 'active' FOR SHARE
-""")
-
 TENANT_KEYS_BEHIND = text("""
     SELECT purpose, wrapped, kek_version FROM keystore.tenant_key
     WHERE tenant_id = :tenant AND purpose <> 'kek' AND kek_version <> :version FOR UPDATE

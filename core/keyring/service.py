@@ -59,8 +59,8 @@ class Keyring:
             seconds=settings.cache_seconds, uses=settings.cache_uses
         )
         self._lifelines: weakref.WeakValueDictionary[tuple[UUID, UUID], Lifeline] = weakref.WeakValueDictionary()
-        url = database.keys.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._listener = ShredListener(url, on_word=self._hear, on_gap=self._forget_all)
+        _, connect_args = database.keys.dialect.create_connect_args(database.keys.url)
+        self._listener = ShredListener(connect_args, on_word=self._hear, on_gap=self._forget_all)
 
     async def start(self) -> None:
         """Listen for shreds, and cache from now on."""
@@ -198,9 +198,10 @@ class Keyring:
     async def _rewrap(self, tenant_id: UUID, chunk: int) -> int:
         """Rewrap one chunk in one transaction; returns how many subject keys were in it."""
         async with self._keystore(tenant_id) as connection:
-            tenant = {"tenant": tenant_id}
             # The lock keeps another rotation from retiring, meanwhile, the KEK that we wrap under.
-            version = (await connection.execute(queries.HOLD_ACTIVE_KEK, tenant)).scalar_one()
+            tenant = {"tenant": tenant_id}
+            await connection.execute(queries.LOCK_TENANT, {"tenant": str(tenant_id)})
+            version = (await connection.execute(queries.ACTIVE_KEK, tenant)).one().version
             keks = {
                 kek.version: AESGCM(await self._kek(tenant_id, kek.version, Wrapped(kek.root_version, kek.wrapped)))
                 for kek in await connection.execute(queries.LIVING_KEKS, tenant)

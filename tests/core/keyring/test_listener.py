@@ -1,5 +1,3 @@
-# ruff: noqa: ASYNC110 -- what is waited for happens in the listener, which has no event to wait on
-
 """The listener on a real connection, which a small relay can stall or cut."""
 
 import asyncio
@@ -79,8 +77,10 @@ async def listener(
     monkeypatch.setattr(module, "_BEAT_SECONDS", 0.1)
     monkeypatch.setattr(module, "_SILENCE_SECONDS", 0.4)
     url = urlsplit(database_settings.keys_url.get_secret_value())
-    dsn = url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{relay.port}").geturl()
-    opened = ShredListener(dsn, on_word=heard.append, on_gap=lambda: heard.append("gap"))
+    arguments = {"user": url.username, "password": url.password, "database": url.path.removeprefix("/")}
+    opened = ShredListener(
+        arguments | {"host": "127.0.0.1", "port": relay.port}, on_word=heard.append, on_gap=lambda: heard.append("gap")
+    )
     await opened.start()
     yield opened
     await opened.close()
@@ -127,7 +127,7 @@ async def test_a_closed_listener_is_not_healthy(listener: ShredListener) -> None
 
 async def test_a_database_that_is_not_there_does_not_hold_the_start_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_TIMEOUT_SECONDS", 0.2)
-    listener = ShredListener("postgresql://a:b@127.0.0.1:1/none", on_word=print, on_gap=lambda: None)
+    listener = ShredListener({"host": "127.0.0.1", "port": 1}, on_word=print, on_gap=lambda: None)
     await listener.start()
     assert not listener.healthy
     await listener.close()

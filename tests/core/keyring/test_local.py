@@ -1,5 +1,3 @@
-# ruff: noqa: ASYNC240 -- these tests look at a few small files
-
 import stat
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-# ruff: noqa: ASYNC240 -- these tests move one folder
-
 import asyncio
 import logging
 from collections.abc import AsyncIterator
