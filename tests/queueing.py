@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlmodel import select
+from sqlmodel import col, select
 
 from core.bootstrap import Parts
 from core.clock import now
@@ -92,7 +92,9 @@ class Studio:
 
     async def events(self, job_id: UUID) -> list[Event]:
         async with self.parts.database.tenant(self.platform.tenant_id) as session:
-            return list((await session.exec(select(Event).where(Event.resource_id == job_id).order_by(Event.id))).all())
+            return list(
+                (await session.exec(select(Event).where(Event.resource_id == job_id).order_by(col(Event.id)))).all()
+            )
 
     async def objects(self) -> int:
         return sum([len(names) async for names in self.parts.store.objects.list_older_than(now() + timedelta(hours=1))])
@@ -108,7 +110,7 @@ class Studio:
     async def change(self, job_id: UUID, what: str) -> None:
         async with self.parts.database.tenant(self.platform.tenant_id) as session:
             statement = f"UPDATE job SET {what} WHERE id = :id"  # noqa: S608 (written by the tests themselves)
-            await session.exec(text(statement).bindparams(id=job_id))
+            await (await session.connection()).execute(text(statement).bindparams(id=job_id))
 
     async def withdraw(self, purpose: Purpose = Purpose.BIOMETRIC_PROCESSING) -> None:
         async with self.parts.database.tenant(self.platform.tenant_id) as session:
