@@ -215,11 +215,11 @@ async def _with_all(parts: Parts, caller: Caller, job_id: UUID) -> JobView:
 
 
 async def _assets(session: AsyncSession, rows: Sequence[Headshot]) -> dict[str, Asset]:
-    ids = [parse(Prefix.ASSET, name) for row in rows for name in row.assets.values()]
+    ids = [UUID(hex=name) for row in rows for name in row.assets.values()]
     if not ids:
         return {}
     query = select(Asset).where(col(Asset.id).in_(ids), Asset.state == AssetState.STORED)
-    return {public(Prefix.ASSET, asset.id): asset for asset in (await session.exec(query)).all()}
+    return {asset.id.hex: asset for asset in (await session.exec(query)).all()}
 
 
 class HeadshotController(Controller):
@@ -369,7 +369,7 @@ class HeadshotController(Controller):
     ) -> ServerSentEvent:
         """Server-sent events: what happened, from the beginning or after `Last-Event-ID`, then as it happens.
 
-        Events with an id are those of the webhooks, in the same form. `outlook`, without an id, tells the place in line.
+        Events with an id are those of the webhooks, in the same form. `outlook`, without one, tells the place in line.
         The stream ends when the job has.
         """
         found = parse(Prefix.JOB, job_id)
