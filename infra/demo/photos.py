@@ -14,7 +14,7 @@ _MAKE, _MODEL, _SOFTWARE, _DATETIME, _ARTIST, _GPS_IFD = 0x010F, 0x0110, 0x0131,
 
 def portrait() -> Image.Image:
     """Astronaut Eileen Collins, NASA, public domain: RGB, 512 × 512."""
-    return Image.fromarray(data.astronaut())
+    return Image.fromarray(data.astronaut())  # type: ignore[no-untyped-call]  # scikit-image ships no types
 
 
 def _exif() -> bytes:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -34,7 +34,7 @@ class Receiver:
             raise RuntimeError("the receiver is not running")
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/likeness"
 
-    async def __aenter__(self) -> "Receiver":
+    async def __aenter__(self) -> Self:
         """Listen."""
         self._server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
         return self
