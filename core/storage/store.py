@@ -166,13 +166,15 @@ class DiskObjects(Objects):
         file = await _in_thread(lambda: _create(draft))
         try:
             with file:
-                pending = bytearray()
+                pending: list[bytes] = []
+                size = 0
                 async for chunk in chunks:
-                    pending += chunk
-                    if len(pending) >= _BLOCK_BYTES:
-                        await _in_thread(file.write, bytes(pending))
-                        pending.clear()
-                await _in_thread(file.write, bytes(pending))
+                    pending.append(chunk)
+                    size += len(chunk)
+                    if size >= _BLOCK_BYTES:
+                        await _in_thread(file.writelines, pending)
+                        pending, size = [], 0
+                await _in_thread(file.writelines, pending)
                 await _in_thread(_sync_file, file)
             await _in_thread(_publish, draft, self._folder / name)
         finally:
