@@ -84,7 +84,10 @@ class Database:
 
     @staticmethod
     def _engine(url: str, size: int) -> AsyncEngine:
-        return create_async_engine(async_url(url), pool_size=size, max_overflow=size, pool_pre_ping=True)
+        # An error that quotes its statement must not quote the values with it.
+        return create_async_engine(
+            async_url(url), pool_size=size, max_overflow=size, pool_pre_ping=True, hide_parameters=True
+        )
 
     @asynccontextmanager
     async def tenant(self, tenant_id: UUID) -> AsyncIterator[AsyncSession]:

@@ -87,13 +87,18 @@ async def test_one_tenant_cannot_shred_another_tenants_subject(
     await keyring.subject_sealer(tenant_id, subject)
 
 
-async def test_a_temporary_table_cannot_stand_in_for_the_key_store(urls: dict[str, str], tenant_id: UUID) -> None:
-    connection = await asyncpg.connect(urls["app"])
-    await connection.execute(BIND, str(tenant_id))
-    await connection.execute("SET search_path = pg_temp, public")
-    assert await connection.fetchval("SELECT keystore.shred_subject($1)", new_id()) == 0
-    assert await connection.fetchval("SELECT keystore.put_subject_key($1, 99, 'x')", new_id()) is False
+async def test_no_caller_chooses_what_the_names_in_a_function_mean(urls: dict[str, str]) -> None:
+    connection = await asyncpg.connect(urls["owner"])
+    rows = await connection.fetch(
+        "SELECT proname, prosecdef, proconfig FROM pg_proc WHERE pronamespace = 'keystore'::regnamespace"
+    )
     await connection.close()
+    assert {row["proname"]: row["prosecdef"] for row in rows} == {
+        "own_tenant": False,
+        "put_subject_key": True,
+        "shred_subject": True,
+    }
+    assert all(row["proconfig"] == ["search_path=pg_catalog, pg_temp"] for row in rows)
 
 
 async def test_a_destroyed_version_keeps_no_wrap(urls: dict[str, str], tenant_id: UUID) -> None:

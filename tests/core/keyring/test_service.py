@@ -8,10 +8,12 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError as DatabaseIntegrityError
 
 from core.db import Database
 from core.errors import Gone, KeyProviderUnavailable
 from core.ids import new_id
+from core.keyring import queries
 from core.keyring.context import Context
 from core.keyring.provider import KeyProvider, Wrapped, open_provider
 from core.keyring.sealing import SealBroken
@@ -312,6 +314,24 @@ async def test_a_key_store_out_of_reach_is_unavailable_and_says_nothing(
         await keyring.subject_sealer(new_id(), new_id())
     assert "hunter2" not in caplog.text + str(raised.value) + repr(raised.value.__cause__)
     await database.close()
+
+
+async def test_an_error_of_the_database_quotes_no_wrap(
+    database: Database, keyring: Keyring, tenant_id: UUID, new_subject: NewSubject
+) -> None:
+    subject = await new_subject()
+    async with database.keystore(tenant_id) as session:
+        query = text("SELECT wrapped FROM keystore.subject_key")
+        wrapped = (await (await session.connection()).execute(query)).scalar_one()
+
+    async def again() -> None:
+        async with database.tenant(tenant_id) as session:
+            put = {"subject": subject, "version": 1, "wrapped": wrapped}
+            await (await session.connection()).execute(queries.PUT_SUBJECT_KEY, put)
+
+    with pytest.raises(DatabaseIntegrityError) as raised:
+        await again()
+    assert repr(wrapped)[2:30] not in str(raised.value)
 
 
 async def test_a_tenant_without_keys_is_unavailable(database: Database, keyring: Keyring) -> None:
