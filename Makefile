@@ -18,6 +18,7 @@ PHOTO ?=
 
 install: $(STAMP)
 
+# uv does not read pip's settings, so a place of ready-made wheels that pip knows of is passed on to it.
 # The stamp is younger than what it was made from, or the environment is brought up to date.
 $(STAMP): pyproject.toml uv.lock Makefile
 	@python="$$(command -v python3.11 || command -v python3 || true)"; \
@@ -30,7 +31,10 @@ $(STAMP): pyproject.toml uv.lock Makefile
 	if [ -z "$$uv" ] || ! "$$uv" --version >/dev/null 2>&1; then \
 	  [ -x $(BIN)/uv ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv; uv=$(BIN)/uv; \
 	fi; \
-	links="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-$$($(BIN)/python -m pip config get global.find-links 2>/dev/null || true)}}"; \
+	links="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-}}"; \
+	for asked in "$$python" $(BIN)/python; do \
+	  links="$${links:-$$("$$asked" -m pip config get global.find-links 2>/dev/null || true)}"; \
+	done; \
 	if [ -n "$$links" ]; then UV_FIND_LINKS="$$(echo $$links | tr -s ' ' ',')"; export UV_FIND_LINKS; fi; \
 	export UV_PROJECT_ENVIRONMENT=$(VENV) VIRTUAL_ENV=$(CURDIR)/$(VENV) UV_PYTHON_DOWNLOADS=never; \
 	"$$uv" sync --frozen --inexact --python $(BIN)/python --extra worker --extra local --extra console; \
