@@ -15,7 +15,7 @@ import numpy.typing as npt
 from core.headshots.styles import Backdrop, Style
 from worker.studio.frame import MASTER
 from worker.studio.light import to_linear, to_srgb
-from worker.studio.vision import Picture, Plane
+from worker.studio.vision import Picture, Plane, plane
 
 GRAIN = 0.9
 """Standard deviation of the film grain, steps of 255."""
@@ -36,10 +36,10 @@ def draw(style: Style, *, seed: int) -> Plane:
         float32 [1024, 1024, 3], 0..1 sRGB.
     """
     rng = np.random.default_rng(seed)
-    colours = to_linear(np.array([_rgb(colour) for colour in style.palette], np.float32) / 255)
+    colours = to_linear(plane([_rgb(colour) for colour in style.palette]) / np.float32(255))
     picture = _PAINTERS[style.backdrop](colours, style, rng)
     if picture.shape[0] != MASTER:
-        picture = cv2.resize(picture, (MASTER, MASTER), interpolation=cv2.INTER_CUBIC)
+        picture = plane(cv2.resize(picture, (MASTER, MASTER), interpolation=cv2.INTER_CUBIC))
     return to_srgb(picture)
 
 
@@ -81,9 +81,9 @@ def with_grain(backdrop: Plane, *, seed: int) -> Plane:
         float32 [1024, 1024, 3], 0..1 sRGB.
     """
     grain = np.random.default_rng([seed, 1]).standard_normal((MASTER, MASTER), np.float32)
-    grain = cv2.GaussianBlur(grain, (0, 0), 0.6)
+    grain = plane(cv2.GaussianBlur(grain, (0, 0), 0.6))
     grain *= np.float32(GRAIN / 255) / grain.std()
-    return np.clip(backdrop + grain[..., None], 0, 1).astype(np.float32)
+    return plane(np.clip(backdrop + grain[..., None], 0, 1))
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:
@@ -101,17 +101,29 @@ def _cloud(rng: _Rng, cells: int, size: int) -> Plane:
     """Smooth noise of about that many lumps a side: float32 [size, size], mean 0, about -1..1."""
     coarse = rng.standard_normal((cells + 3, cells + 3)).astype(np.float32)
     fine = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
-    return (0.6 * (fine - fine.mean())).astype(np.float32)
+    return plane(0.6 * (fine - fine.mean()))
 
 
 def _ramp(colours: _Colours, place: Plane) -> Plane:
-    """Colours along a line: 0 is the first, 1 the last, blended smoothly between neighbours."""
-    place = np.clip(place, 0, 1) * (len(colours) - 1)
-    result = np.zeros((*place.shape, 3), np.float32)
-    for index, colour in enumerate(colours):
-        near = np.clip(1 - np.abs(place - index), 0, 1)
-        result += (near * near * (3 - 2 * near))[..., None] * colour
-    return result
+    """Colours along a line: 0 is the first, 1 the last.
+
+    Blended in cube-root light, which is about even to the eye, and rounded where one colour meets the next: a kink in a
+    slow fall of light shows as a ring.
+    """
+    steps, reach = 1024, 160
+    knots = np.linspace(0, steps, len(colours))
+    places = np.arange(-3 * reach, steps + 3 * reach + 1)
+    straight = [np.interp(places, knots, channel) for channel in np.cbrt(colours).T]
+    # Beyond its ends the line goes on in the same direction, so that rounding does not flatten the ends.
+    first, last = np.clip(-places, 0, None), np.clip(places - steps, 0, None)
+    ends = np.diff(np.cbrt(colours), axis=0)[[0, -1]] * (len(colours) - 1) / steps
+    line = np.stack(straight, axis=-1) - first[:, None] * ends[0] + last[:, None] * ends[1]
+    rounded = cv2.GaussianBlur(line, (1, 6 * reach + 1), sigmaX=1, sigmaY=reach)[3 * reach : -3 * reach]
+    table = plane(np.clip(rounded, 0, None) ** 3)
+    exact = np.clip(place, 0, 1) * steps
+    low = np.minimum(exact.astype(np.int32), steps - 1)
+    part = (exact - low)[..., None]
+    return plane((1 - part) * table[low] + part * table[low + 1])
 
 
 def _lamp_side(style: Style) -> tuple[float, float]:
@@ -121,17 +133,17 @@ def _lamp_side(style: Style) -> tuple[float, float]:
 
 
 def _paper(colours: _Colours, style: Style, rng: _Rng) -> Plane:
-    """A seamless paper roll: a pool of light behind the shoulders, leaning to the key light, falling off to the corners."""
+    """A seamless paper roll: a pool of light behind the shoulders, leaning to the key light, falling to the corners."""
     across, down = _grid(MASTER)
     lamp_x, lamp_y = _lamp_side(style)
     shift = rng.uniform(-0.05, 0.05, 2)
     x = across - np.float32(0.22 * lamp_x + shift[0])
     y = down - np.float32(0.05 + 0.18 * lamp_y + shift[1])
-    # An ellipse whose fall is that of a soft box: flat in the middle, then an even slope.
-    fall = 1 - np.exp(-0.9 * (0.85 * x * x + 0.7 * y * y))
-    fall += 0.10 * np.clip(down, 0, 1) ** 2
-    fall += 0.012 * _cloud(rng, 4, MASTER)
-    return _ramp(colours, fall / 0.85)
+    # The fall of a soft box: an ellipse, flat in the middle and even outwards.
+    fall = 1 - 1 / (1 + 0.55 * x * x + 0.45 * y * y) ** 1.5
+    fall += 0.06 * (1 - np.cos(np.pi / 2 * np.clip(down, 0, 1)))
+    fall += 0.010 * _cloud(rng, 4, MASTER)
+    return _ramp(colours, plane(1.35 * fall))
 
 
 def _spotlight(colours: _Colours, style: Style, rng: _Rng) -> Plane:
@@ -147,14 +159,14 @@ def _spotlight(colours: _Colours, style: Style, rng: _Rng) -> Plane:
     wall = colours[1] * (1 - vignette)[..., None] + colours[2] * vignette[..., None]
     # A plastered wall is never quite even.
     plaster = 1 + 0.05 * _cloud(rng, 5, MASTER) + 0.025 * _cloud(rng, 16, MASTER)
-    return ((wall + (colours[0] - colours[1]) * pool[..., None]) * plaster[..., None]).astype(np.float32)
+    return plane((wall + (colours[0] - colours[1]) * pool[..., None]) * plaster[..., None])
 
 
 def _canvas(colours: _Colours, style: Style, rng: _Rng) -> Plane:
     """Hand-painted canvas: overlapping washes, brushed about a brighter middle, a trace of weave under the paint."""
     across, down = _grid(MASTER)
-    bend_x, bend_y = (90 * _cloud(rng, 4, MASTER) + 22 * _cloud(rng, 11, MASTER) for _ in range(2))
-    washes = sum(weight * _cloud(rng, cells, MASTER) for cells, weight in ((4, 0.9), (9, 0.6), (20, 0.32), (44, 0.16)))
+    bend_x, bend_y = (26 * _cloud(rng, 5, MASTER) + 14 * _cloud(rng, 18, MASTER) for _ in range(2))
+    washes = sum(weight * _cloud(rng, cells, MASTER) for cells, weight in ((5, 0.8), (10, 0.6), (22, 0.42), (48, 0.22)))
     places_x, places_y = np.meshgrid(np.arange(MASTER, dtype=np.float32), np.arange(MASTER, dtype=np.float32))
     paint = cv2.remap(
         np.asarray(washes, np.float32),
@@ -166,12 +178,12 @@ def _canvas(colours: _Colours, style: Style, rng: _Rng) -> Plane:
     lamp_x, lamp_y = _lamp_side(style)
     x, y = across - np.float32(0.2 * lamp_x), down - np.float32(0.15 * lamp_y)
     fall = 1 - np.exp(-0.85 * (0.9 * x * x + 0.75 * y * y))
-    picture = _ramp(colours, 0.12 + 0.88 * fall - 0.16 * paint)
+    picture = _ramp(colours, 0.16 + 0.80 * fall - 0.15 * paint)
     # The sitter's lens is focused on the eyes: the weave is only just there.
-    weave = cv2.GaussianBlur(rng.standard_normal((MASTER, MASTER)).astype(np.float32), (0, 0), sigmaX=0.8, sigmaY=3.0)
-    weave += cv2.GaussianBlur(rng.standard_normal((MASTER, MASTER)).astype(np.float32), (0, 0), sigmaX=3.0, sigmaY=0.8)
-    weave = cv2.GaussianBlur(weave, (0, 0), 1.2)
-    return (picture * (1 + 0.010 * weave / weave.std())[..., None]).astype(np.float32)
+    across_threads, down_threads = (rng.standard_normal((MASTER, MASTER)).astype(np.float32) for _ in range(2))
+    weave = plane(cv2.GaussianBlur(across_threads, (0, 0), sigmaX=3.2, sigmaY=1.4))
+    weave = weave + plane(cv2.GaussianBlur(down_threads, (0, 0), sigmaX=1.4, sigmaY=3.2))
+    return plane(picture * (1 + 0.010 * weave / weave.std())[..., None])
 
 
 def _out_of_focus(picture: Plane, radius: float) -> Plane:
@@ -221,49 +233,47 @@ def _discs(
         # Off the axis the lens barrel cuts the disc: the cat's eye of real bokeh.
         off_x, off_y = x / size - 0.5, y / size - 0.5
         cut = np.hypot(dx + 0.5 * off_x * radius, dy + 0.5 * off_y * radius)
-        edge = np.clip((radius - np.maximum(np.hypot(dx, dy), cut)) / 2.0, 0, 1)
-        rim = 0.82 + 0.18 * (np.hypot(dx, dy) / radius) ** 3
+        edge = np.clip((radius - np.maximum(np.hypot(dx, dy), cut)) / 3.0, 0, 1)
+        rim = 0.88 + 0.12 * (np.hypot(dx, dy) / radius) ** 3
         strength = (edge * rim * rng.uniform(0.75, 1.0)).astype(np.float32)
         picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] += strength[..., None] * glow
     return picture
 
 
 def _window(colours: _Colours, style: Style, rng: _Rng) -> Plane:
-    """An office far out of focus: a tall window on the key light's side, a wall, shelves, a plant, a lamp."""
+    """An office far out of focus: a tall window on the key light's side, a wall, shelves, a plant, lamps."""
     daylight, wall, furniture, plant, lamp = colours
-    _, down = _grid(_DRAWN)
+    across, down = _grid(_DRAWN)
     room = _sheet(wall * 0.75)
-    room *= (1 - 0.18 * down)[..., None]
+    room *= (1 - 0.16 * down - 0.12 * across)[..., None]
     # The window: bright panes over a hazy view, framed by thin mullions.
-    left, right = 0.03 + rng.uniform(-0.02, 0.02), 0.50 + rng.uniform(-0.03, 0.03)
-    _box(room, left - 0.2, -0.1, right, 0.80, daylight * 1.15)
-    _box(room, left - 0.2, 0.52, right, 0.80, 0.62 * daylight + 0.25 * plant)
-    for step in rng.uniform(0, right - 0.06, 5):
-        top = rng.uniform(0.40, 0.56)
-        _box(room, step, top, step + rng.uniform(0.04, 0.10), 0.80, daylight * rng.uniform(0.55, 0.85))
-    for mullion in (left + 0.135, left + 0.30, right):
-        _box(room, mullion - 0.009, -0.1, mullion + 0.009, 0.80, wall * 0.42)
-    _box(room, left - 0.2, 0.30, right, 0.312, wall * 0.42)
-    _box(room, left - 0.2, 0.78, right + 0.015, 0.82, wall * 0.9)
+    right = 0.46 + rng.uniform(-0.03, 0.03)
+    _box(room, -0.2, -0.1, right, 0.86, daylight * 1.1)
+    _box(room, -0.2, 0.60, right, 0.86, 0.55 * daylight + 0.25 * plant)
+    for x in rng.uniform(0, right - 0.06, 5):
+        _box(room, x, rng.uniform(0.44, 0.62), x + rng.uniform(0.04, 0.10), 0.86, daylight * rng.uniform(0.5, 0.8))
+    for mullion in (0.10, 0.28, right):
+        _box(room, mullion - 0.010, -0.1, mullion + 0.010, 0.86, wall * 0.40)
+    _box(room, -0.2, 0.27, right, 0.285, wall * 0.40)
+    _box(room, -0.2, 0.84, right + 0.015, 0.88, wall * 0.9)
     # Shelves and what stands on them, on the far side.
-    _box(room, 0.66, 0.30, 1.1, 1.1, furniture * 0.8)
-    for shelf in (0.34, 0.50, 0.66, 0.82):
-        _box(room, 0.68, shelf, 1.1, shelf + 0.13, furniture * 0.38)
-        x = 0.69
+    _box(room, 0.68, 0.28, 1.1, 1.1, furniture * 0.8)
+    for shelf in (0.32, 0.48, 0.64, 0.80):
+        _box(room, 0.70, shelf, 1.1, shelf + 0.13, furniture * 0.42)
+        x = 0.71
         while x < 1.0:
             wide = float(rng.uniform(0.012, 0.05))
-            tint = wall if rng.random() < 0.55 else (furniture, plant, lamp)[rng.integers(3)]  # noqa: PLR2004 - mostly pale
-            _box(room, x, shelf + rng.uniform(0.01, 0.06), x + wide, shelf + 0.13, tint * rng.uniform(0.4, 1.0))
+            tint = wall if rng.random() < 0.6 else (furniture, plant, lamp)[rng.integers(3)]  # noqa: PLR2004 - mostly pale
+            _box(room, x, shelf + rng.uniform(0.01, 0.06), x + wide, shelf + 0.13, tint * rng.uniform(0.4, 0.9))
             x += wide + float(rng.uniform(0.003, 0.03))
-    _box(room, -0.1, 0.86, 1.1, 1.1, furniture * 0.55)
-    room = cv2.GaussianBlur(_out_of_focus(room, 17), (0, 0), 3).astype(np.float32)
-    # Nearer and less blurred than the wall: leaves at the sill.
-    leaves = rng.normal((0.60, 0.70), (0.035, 0.085), (46, 2))
-    shade = plant * rng.uniform(0.35, 1.0, (46, 1)).astype(np.float32)
-    room = _leaves(room, leaves, rng.uniform(9, 18, 46), shade)
-    lamps = np.column_stack([rng.uniform(0.62, 0.95, 4), rng.uniform(0.07, 0.20, 4)])
+    _box(room, -0.1, 0.92, 1.1, 1.1, furniture * 0.55)
+    # A plant by the sill, nearer than the wall.
+    leaves = rng.normal((0.60, 0.66), (0.045, 0.10), (70, 2))
+    room = _leaves(room, leaves, rng.uniform(6, 15, 70), plant * rng.uniform(0.3, 1.0, (70, 1)).astype(np.float32))
+    room = cv2.GaussianBlur(_out_of_focus(room, 19), (0, 0), 3.5).astype(np.float32)
+    lamps = np.column_stack([rng.uniform(0.58, 0.96, 5), rng.uniform(0.05, 0.19, 5)])
     room = _discs(
-        room, rng, lamps, rng.uniform(15, 24, 4), 0.55 * lamp * rng.uniform(0.5, 1.0, (4, 1)).astype(np.float32)
+        room, rng, lamps, rng.uniform(19, 27, 5), 0.32 * lamp * rng.uniform(0.5, 1.0, (5, 1)).astype(np.float32)
     )
     # Veiling glare: the window's light spills over everything.
     room += 0.10 * cv2.GaussianBlur(room, (0, 0), 60)
@@ -287,52 +297,55 @@ def _leaves(picture: Plane, places: npt.NDArray[np.float64], radii: npt.NDArray[
 
 
 def _foliage(colours: _Colours, style: Style, rng: _Rng) -> Plane:
-    """A park far out of focus: masses of leaves, brighter above, a path of light between them, glints through gaps."""
+    """A park far out of focus: masses of leaves, brighter above, a clearing on the key light's side, glints of sun."""
     glint, lit, leaf, shade, trunk = colours
-    _, down = _grid(_DRAWN)
-    depth = 0.5 + 0.42 * _cloud(rng, 3, _DRAWN) + 0.26 * _cloud(rng, 8, _DRAWN) + 0.28 * down
-    park = _ramp(np.stack([lit, leaf, shade]), depth)
-    for _ in range(4):
-        x, wide = rng.uniform(0, 1), rng.uniform(0.015, 0.045)
-        _box(park, x, -0.1, x + wide, rng.uniform(0.7, 1.1), trunk * 1.2)
-    count = 240
-    places = np.column_stack([rng.uniform(-0.05, 1.05, count), rng.beta(1.2, 1.0, count) * 1.05])
-    tones = np.stack([lit, leaf, leaf, shade])[rng.integers(0, 4, count)] * rng.uniform(0.6, 1.15, (count, 1))
-    park = _leaves(park, places, rng.uniform(6, 26, count), tones.astype(np.float32))
-    park = cv2.GaussianBlur(_out_of_focus(park, 15), (0, 0), 2.0).astype(np.float32)
-    # A clearing on the key light's side.
+    across, down = _grid(_DRAWN)
     lamp_x, _ = _lamp_side(style)
-    across, _ = _grid(_DRAWN)
-    clearing = np.exp(-(((across - 0.55 * lamp_x) / 0.5) ** 2) - ((down + 0.45) / 0.6) ** 2)
-    park += 0.22 * clearing[..., None] * (0.5 * glint + 0.5 * lit)
-    count = 90
-    near_light = rng.normal((0.5 + 0.25 * lamp_x, 0.24), (0.28, 0.17), (count, 2))
-    strength = rng.beta(1.2, 5.0, (count, 1)).astype(np.float32) * 0.75
-    tint = np.where(rng.random((count, 1)) < 0.6, glint, lit).astype(np.float32)  # noqa: PLR2004 - more sun than leaf
-    park = _discs(park, rng, near_light, rng.uniform(9, 25, count), strength * tint)
-    park = cv2.GaussianBlur(park, (0, 0), 1.3).astype(np.float32)
-    return np.asarray(park * (1 - 0.25 * np.clip(down, 0, 1))[..., None], np.float32)
+    depth = 0.5 + 0.40 * _cloud(rng, 3, _DRAWN) + 0.22 * _cloud(rng, 7, _DRAWN) + 0.30 * down - 0.15 * lamp_x * across
+    park = _ramp(np.stack([lit, leaf, shade]), depth)
+    for _ in range(3):
+        x, wide = rng.uniform(0, 1), rng.uniform(0.02, 0.05)
+        _box(park, x, -0.1, x + wide, rng.uniform(0.7, 1.1), trunk * 1.3)
+    count = 200
+    places = np.column_stack([rng.uniform(-0.05, 1.05, count), rng.beta(1.2, 1.0, count) * 1.05])
+    tones = np.stack([lit, leaf, leaf, shade])[rng.integers(0, 4, count)] * rng.uniform(0.7, 1.1, (count, 1))
+    park = _leaves(park, places, rng.uniform(8, 26, count), tones.astype(np.float32))
+    park = cv2.GaussianBlur(_out_of_focus(park, 26), (0, 0), 6).astype(np.float32)
+    clearing = np.exp(-(((across - 0.55 * lamp_x) / 0.55) ** 2) - ((down + 0.45) / 0.65) ** 2)
+    park += 0.30 * clearing[..., None] * (0.6 * glint + 0.4 * lit)
+    # Far glints are many and faint, near ones few and large.
+    for count, low, high, most in ((70, 12, 20, 0.30), (26, 22, 36, 0.34)):
+        near_light = rng.normal((0.5 + 0.25 * lamp_x, 0.26), (0.30, 0.20), (count, 2))
+        strength = most * rng.beta(1.2, 3.0, (count, 1)).astype(np.float32)
+        tint = np.where(rng.random((count, 1)) < 0.5, glint, lit).astype(np.float32)  # noqa: PLR2004 - sun and leaf alike
+        park = _discs(park, rng, near_light, rng.uniform(low, high, count), strength * tint)
+    park = cv2.GaussianBlur(park, (0, 0), 2.0).astype(np.float32)
+    return np.asarray(park * (1 - 0.28 * np.clip(down, 0, 1))[..., None], np.float32)
 
 
 def _city(colours: _Colours, style: Style, rng: _Rng) -> Plane:
-    """A city at dusk far out of focus: sky, haze, dark blocks, and lights as round discs."""
+    """A city at dusk far out of focus: sky, a warm horizon, dark blocks, and lights as round discs."""
     sky, haze, block, warm, cool = colours
     _, down = _grid(_DRAWN)
-    city = _ramp(np.stack([sky * 0.55, sky * 0.8, haze * 0.9, block]), (down + 1) / 1.75)
-    for _ in range(13):
-        x, wide, top = rng.uniform(-0.1, 1.0), rng.uniform(0.07, 0.2), rng.uniform(0.24, 0.62)
-        _box(city, x, top, x + wide, 1.1, block * rng.uniform(0.7, 1.7))
-    city = cv2.GaussianBlur(_out_of_focus(city, 20), (0, 0), 3).astype(np.float32)
     lamp_x, _ = _lamp_side(style)
-    count = 85
-    places = np.column_stack([rng.uniform(-0.03, 1.03, count), 0.30 + 0.62 * rng.beta(1.5, 1.6, count)])
-    radii = rng.uniform(8, 21, count)
-    tint = np.where(rng.random((count, 1)) < 0.72, warm, cool).astype(np.float32)  # noqa: PLR2004 - most lamps are warm
-    strength = 0.05 + 0.6 * rng.beta(1.1, 4.5, (count, 1)).astype(np.float32)
-    strength *= 1 + 0.35 * lamp_x * (2 * places[:, :1].astype(np.float32) - 1)
-    city = _discs(city, rng, places, radii, strength * tint)
+    city = _ramp(np.stack([sky * 0.5, sky * 0.8, haze, 0.5 * (haze + block), block]), plane((down + 1.05) / 2))
+    for _ in range(12):
+        x, wide, top = rng.uniform(-0.1, 1.0), rng.uniform(0.08, 0.2), rng.uniform(0.26, 0.60)
+        _box(city, x, top, x + wide, 1.1, block * rng.uniform(0.8, 1.9))
+    # Windows that no longer show one by one.
+    count = 260
+    places = np.column_stack([rng.uniform(0, 1, count), rng.uniform(0.36, 1.0, count)])
+    for x, y in places:
+        _box(city, x, y, x + 0.012, y + 0.012, (warm if rng.random() < 0.7 else cool) * rng.uniform(0.4, 1.6))  # noqa: PLR2004 - most lamps are warm
+    city = cv2.GaussianBlur(_out_of_focus(city, 26), (0, 0), 6).astype(np.float32)
+    for count, low, high, most in ((46, 11, 19, 0.55), (22, 22, 36, 0.45)):
+        places = np.column_stack([rng.uniform(-0.03, 1.03, count), 0.34 + 0.60 * rng.beta(1.5, 1.5, count)])
+        tint = np.where(rng.random((count, 1)) < 0.75, warm, cool).astype(np.float32)  # noqa: PLR2004 - most lamps are warm
+        strength = 0.04 + most * rng.beta(1.1, 3.2, (count, 1)).astype(np.float32)
+        strength *= 1 + 0.35 * lamp_x * (2 * places[:, :1].astype(np.float32) - 1)
+        city = _discs(city, rng, places, rng.uniform(low, high, count), strength * tint)
     city += 0.12 * cv2.GaussianBlur(city, (0, 0), 40)
-    return cv2.GaussianBlur(city, (0, 0), 1.2).astype(np.float32)
+    return cv2.GaussianBlur(city, (0, 0), 2.0).astype(np.float32)
 
 
 _PAINTERS: Mapping[Backdrop, Callable[[_Colours, Style, _Rng], Plane]] = MappingProxyType(

@@ -1,4 +1,4 @@
-"""Last stage: the files. sRGB JPEG with the sRGB profile and nothing else: no EXIF, no XMP, no comment, no thumbnail."""
+"""Last stage: the files. JPEG with the sRGB profile and nothing else: no EXIF, no XMP, no comment, no thumbnail."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -11,10 +11,10 @@ from core.errors import IntegrityError
 from worker.studio.find_face import face_hull
 from worker.studio.frame import Framed
 from worker.studio.light import Recipe, relight
-from worker.studio.vision import Picture
+from worker.studio.vision import Picture, pixels, plane
 
 INSET = 0.08
-"""How far inside the mesh's oval the lock begins, in eyes' distances: the oval may run along the face's very outline."""
+"""How far inside the mesh's oval the lock begins, in eyes' distances: the oval may run along the very outline."""
 
 TOLERANCE = 1
 """Steps of 255 that a pixel may differ by before encoding: rounding, and nothing else."""
@@ -34,7 +34,7 @@ def hull_of(framed: Framed) -> npt.NDArray[np.bool_]:
 
 def own_pixels(framed: Framed, recipe: Recipe) -> Picture:
     """The framed photo with nothing but the recipe applied: uint8 [1024, 1024, 3] sRGB, what the lock compares with."""
-    return np.round(255 * relight(framed.picture.astype(np.float32) / 255, recipe)).astype(np.uint8)
+    return pixels(np.round(255 * relight(plane(framed.picture / np.float32(255)), recipe)))
 
 
 def require_own_face(composite: Picture, own: Picture, hull: npt.NDArray[np.bool_]) -> None:

@@ -21,7 +21,7 @@ OVAL = (
     *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
 )
 LEFT_IRIS, RIGHT_IRIS = 468, 473  # as the viewer sees them
-CHIN, FOREHEAD, LEFT_CHEEK, RIGHT_CHEEK = 152, 10, 234, 454
+CHIN, NOSE, FOREHEAD, LEFT_CHEEK, RIGHT_CHEEK = 152, 1, 10, 234, 454
 EYES = ((33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380))  # corner, two lids, corner, two lids
 
 # Distances between the irises, in px of the photo. A 400 px avatar shows about 55.
@@ -39,7 +39,7 @@ EYE_OPEN = 0.12  # lid gap over eye width
 
 _MESSAGES = {
     "no_face": "We see no face in this photo. Use one that shows your face from the front, well lit and not covered.",
-    "several_faces": "There is more than one face in this photo. Use one that shows you alone, or crop the others away.",
+    "several_faces": "There is more than one face in this photo. Use one that shows you alone.",
     "passers_by": "There are other people in the background; they will be removed along with it.",
     "face_too_small": "Your face is too small in this photo. Come closer, or send the photo at its full size.",
     "face_small": "Your face is rather small in this photo, so the headshot will look soft when it is shown large.",
@@ -175,7 +175,7 @@ def _outside(points: Points, shape: tuple[int, ...]) -> bool:
 
 
 def _turn(points: Points) -> tuple[float, float, float]:
-    """Yaw, pitch and roll in degrees, from the depth of the mesh across and along the face. A straight look is 0, 0, 0."""
+    """Yaw, pitch and roll in degrees, from the mesh's depth across and along the face. A straight look is 0, 0, 0."""
     across = points[RIGHT_CHEEK] - points[LEFT_CHEEK]
     along = points[CHIN] - points[FOREHEAD]
     eyes = points[RIGHT_IRIS] - points[LEFT_IRIS]
@@ -228,12 +228,12 @@ def _sharpness(picture: Picture, face: Face) -> float:
         borderMode=cv2.BORDER_REPLICATE,
     )
     again = cv2.GaussianBlur(crop, (0, 0), 0.03 * eyes_apart)
-    edges, softened = (float(np.percentile(_slope(plane), 99)) for plane in (crop, again))
+    edges, softened = (float(np.percentile(_slope(vision.plane(luma)), 99)) for luma in (crop, again))
     return float(np.clip((1 - softened / max(edges, 1e-6)) / 0.6, 0, 1))
 
 
-def _slope(plane: npt.NDArray[np.generic]) -> Plane:
-    across, down = cv2.Sobel(plane, cv2.CV_32F, 1, 0), cv2.Sobel(plane, cv2.CV_32F, 0, 1)
+def _slope(luma: Plane) -> Plane:
+    across, down = cv2.Sobel(luma, cv2.CV_32F, 1, 0), cv2.Sobel(luma, cv2.CV_32F, 0, 1)
     return np.hypot(across, down).astype(np.float32)
 
 

@@ -63,7 +63,7 @@ class FaceReport:
         return tuple(finding for finding in self.findings if finding.severity is Severity.REFUSE)
 
     def public(self) -> dict[str, Any]:
-        """What may be kept and shown: verdict, findings and coarse scores, as JSON types. No coordinate, no template."""
+        """What may be kept and shown, as JSON types: verdict, findings, coarse scores. No coordinate, no template."""
         return {
             "verdict": self.verdict.value,
             "findings": [{"code": f.code, "severity": f.severity.value, "message": f.message} for f in self.findings],

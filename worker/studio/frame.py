@@ -17,6 +17,9 @@ from worker.studio.vision import Picture, Plane, Points
 MASTER = 1024
 """Side of the master square, px."""
 
+MARGIN = 96
+"""Px of the photo kept around the master square: the matte must see what lies beyond an edge to cut well along it."""
+
 HEAD_IDEAL, HEAD_CLOSEST = 0.46, 0.66  # share of the square's height from chin to crown
 AIR_ABOVE = (0.09, 0.07, 0.05, 0.03)  # share of the square above the crown, preferred first
 INVENTED_NONE = 0.0005  # share of the square that may be person beyond the photo's edge and still count as none
@@ -31,6 +34,7 @@ class Framed:
 
     Attributes:
         picture: uint8 [1024, 1024, 3] sRGB: the person's own pixels, resampled once.
+        context: uint8 [1216, 1216, 3] sRGB: the same with its margin on every side.
         inside: bool [1024, 1024], true where the pixel comes from the photo; elsewhere its edge is repeated.
         points: float32 [478, 2], the face mesh in px of the square.
         scale: px of the square per px of the photo; above 1 it was enlarged.
@@ -38,6 +42,7 @@ class Framed:
     """
 
     picture: Picture
+    context: Picture
     inside: npt.NDArray[np.bool_]
     points: Points
     scale: float
@@ -126,19 +131,26 @@ def frame(picture: Picture, face: Face, crop: Crop) -> Framed:
     if crop.scale < 1:
         picture = cv2.resize(picture, None, fx=crop.scale, fy=crop.scale, interpolation=cv2.INTER_AREA).astype(np.uint8)
         matrix = matrix @ np.diag([1 / crop.scale, 1 / crop.scale, 1.0])
-    size = (MASTER, MASTER)
-    square = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
-    inside = cv2.warpAffine(
-        np.full(picture.shape[:2], 255, np.uint8), matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+    matrix = matrix + np.array([[0, 0, MARGIN], [0, 0, MARGIN]])
+    size = (MASTER + 2 * MARGIN, MASTER + 2 * MARGIN)
+    context = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+    whole = np.full(picture.shape[:2], 255, np.uint8)
+    covered = cv2.warpAffine(whole, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    middle = (slice(MARGIN, MARGIN + MASTER), slice(MARGIN, MARGIN + MASTER))
+    return Framed(
+        picture=np.ascontiguousarray(context[middle]).astype(np.uint8),
+        context=context.astype(np.uint8),
+        inside=covered[middle] > 250,  # noqa: PLR2004 - whole pixels alone
+        points=(face.points[:, :2] @ crop.matrix[:, :2].T + crop.matrix[:, 2]).astype(np.float32),
+        scale=crop.scale,
+        invented=crop.invented,
     )
-    points = face.points[:, :2] @ crop.matrix[:, :2].T + crop.matrix[:, 2]
-    return Framed(square.astype(np.uint8), inside > 250, points.astype(np.float32), crop.scale, crop.invented)  # noqa: PLR2004 - whole pixels alone
 
 
 def _crown(
     face: Face, person: Plane, middle: npt.NDArray[np.float64], turn: npt.NDArray[np.float64]
 ) -> tuple[float, float]:
-    """Height of the crown above the eyes' line (negative: up) and where the head's middle lies beside it, px levelled."""
+    """Where the crown lies above the eyes' line (negative: up) and the head's middle beside it, px levelled."""
     apart = face.eye_distance
     wide, high = np.meshgrid(np.arange(-2.4, 2.4, 0.05) * apart, np.arange(-3.6, 0.0, 0.05) * apart)
     grid = np.stack([wide, high], axis=-1)

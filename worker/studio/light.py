@@ -14,7 +14,7 @@ import numpy.typing as npt
 from core.headshots.styles import Light
 from worker.studio.find_face import face_hull
 from worker.studio.frame import MASTER, Framed
-from worker.studio.vision import Plane
+from worker.studio.vision import Plane, plane
 
 SKIN_BUDGET = 4.0
 """The largest change of the skin's median colour that grading may make, CIEDE2000."""
@@ -136,8 +136,8 @@ def skin_shift(one: Plane, other: Plane) -> float:
     swing = (
         -2 * np.sqrt(mean_c**7 / (mean_c**7 + 25.0**7)) * np.sin(np.radians(60 * np.exp(-(((mean_h - 275) / 25) ** 2))))
     )
-    l, c, h = delta_l / s_l, delta_c / s_c, delta_h / s_h
-    return float(np.sqrt(l**2 + c**2 + h**2 + swing * c * h))
+    lightness, chroma, hue = delta_l / s_l, delta_c / s_c, delta_h / s_h
+    return float(np.sqrt(lightness**2 + chroma**2 + hue**2 + swing * chroma * hue))
 
 
 def _balance(framed: Framed) -> tuple[float, float, float]:
@@ -146,9 +146,8 @@ def _balance(framed: Framed) -> tuple[float, float, float]:
     Strong colours (an orange suit, a red flag) say nothing about the light, so only pale pixels vote.
     """
     small = cv2.resize(framed.picture, (128, 128), interpolation=cv2.INTER_AREA).reshape(-1, 3).astype(np.float32) / 255
-    pale = small[
-        (small.max(axis=1) - small.min(axis=1) < 0.25) & (small.max(axis=1) < 0.98) & (small.max(axis=1) > 0.2)
-    ]
+    high, low = small.max(axis=1), small.min(axis=1)
+    pale = small[(high - low < 0.25) & (high < 0.98) & (high > 0.2)]  # noqa: PLR2004 - neither clipped nor black
     if len(pale) < 0.05 * len(small):
         return (1.0, 1.0, 1.0)
     norms = (to_linear(pale).astype(np.float64) ** 6).mean(axis=0) ** (1 / 6)
@@ -162,12 +161,10 @@ def _balance(framed: Framed) -> tuple[float, float, float]:
 
 def _key_light(recipe: Recipe) -> Plane:
     """The key light's slow fall: float32 [1024, 1024] about 1, from 1 + strength near the light to 1 - strength."""
-    steps = np.linspace(-1, 1, MASTER, dtype=np.float32)
+    steps = np.linspace(-1, 1, MASTER)
     angle = np.radians(recipe.azimuth)
-    across, up = np.cos(angle), np.sin(angle)
-    return (
-        1 + recipe.strength * np.sin(np.pi / 2 * np.clip(across * steps[None] - up * steps[:, None], -1, 1))
-    ).astype(np.float32)
+    towards = np.clip(np.cos(angle) * steps[None] - np.sin(angle) * steps[:, None], -1, 1)
+    return plane(1 + recipe.strength * np.sin(np.pi / 2 * towards))
 
 
 def _graded(srgb: Plane, recipe: Recipe, *, key: Plane | float = 1.0) -> Plane:

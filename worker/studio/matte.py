@@ -15,16 +15,22 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.studio import vision
-from worker.studio.find_face import CHIN, face_hull
-from worker.studio.frame import MASTER, Framed
-from worker.studio.vision import Picture, Plane
+from worker.studio.find_face import CHIN, NOSE, face_hull
+from worker.studio.frame import MARGIN, MASTER, Framed
+from worker.studio.vision import Plane, plane
 
-WORK = 768
+CONTEXT = MASTER + 2 * MARGIN
+WORK = CONTEXT * 2 // 3
 """Side in px at which the matte is solved; finer costs time and shows nothing more."""
 
-# Half widths of the open band, as shares of the eyes' distance.
+# Half widths of the open band, as shares of the eyes' distance: at the hair, and along clothes.
 _HAIR_OUT, _HAIR_IN = 0.24, 0.16
-_CLOTH_OUT, _CLOTH_IN = 0.07, 0.06
+_CLOTH_OUT, _CLOTH_IN = 0.09, 0.06
+_HAIR_REACH, _CLOTH_REACH = 0.45, 0.17  # beyond this from the likely person nothing is open, however unsure the mask is
+# Larger than the paper's epsilon: solid clothes in the old background's colour stay solid, and flat areas solve fast.
+_SMOOTH = {"epsilon": 1e-5}
+_PATIENCE = {"rtol": 1e-6, "maxiter": 300}
+_SURE_FACE = 0.06  # the mesh's oval, drawn in by this much, is person whatever the segmentation says
 # Numba's thread pool must not be entered by two threads at once: it aborts the process.
 _one_at_a_time = Lock()
 
@@ -49,43 +55,47 @@ def matte(framed: Framed) -> Matte:
         framed: the master square.
     """
     image = framed.picture.astype(np.float32) / 255
-    small = cv2.resize(image, (WORK, WORK), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(framed.context, (WORK, WORK), interpolation=cv2.INTER_AREA)
     trimap = draw_trimap(framed)
     with _one_at_a_time:
-        rough = _solvers().alpha(small.astype(np.float64), trimap, cg_kwargs={"rtol": 1e-6, "maxiter": 400})
-    alpha = cv2.resize(rough.astype(np.float32), (MASTER, MASTER), interpolation=cv2.INTER_CUBIC)
-    # Closed form leaves a thin veil over flat colours and never quite closes solid ones; a gentle stretch settles both.
-    alpha = np.clip((alpha - 0.04) / 0.92, 0, 1)
-    alpha *= framed.inside
-    alpha = np.maximum(alpha, face_hull(framed.points, alpha.shape, inset=0.06).astype(np.float32))
+        rough = _solvers().alpha(small / 255.0, trimap, laplacian_kwargs=_SMOOTH, cg_kwargs=_PATIENCE)
+    alpha = cv2.resize(rough.astype(np.float32), (CONTEXT, CONTEXT), interpolation=cv2.INTER_CUBIC)
+    # Closed form leaves a thin veil over flat colours and never quite closes solid ones: a gentle stretch settles hair,
+    # a firmer one clothes, which are never half there.
+    hair = _hair_rows(framed, CONTEXT)
+    none, all_of_it = 0.16 - 0.12 * hair, 0.86 + 0.10 * hair
+    alpha = np.clip((alpha - none) / (all_of_it - none), 0, 1)
+    alpha = alpha[MARGIN : MARGIN + MASTER, MARGIN : MARGIN + MASTER] * framed.inside
+    alpha = np.maximum(alpha, face_hull(framed.points, alpha.shape, inset=_SURE_FACE)).astype(np.float32)
     with _one_at_a_time:
-        foreground = _solvers().foreground(image, alpha.astype(np.float32))
-    return Matte(alpha.astype(np.float32), np.clip(foreground, 0, 1).astype(np.float32))
+        foreground = _solvers().foreground(image, alpha)
+    return Matte(alpha, np.clip(foreground, 0, 1).astype(np.float32))
 
 
 def draw_trimap(framed: Framed) -> npt.NDArray[np.float64]:
-    """Sure person 1, sure background 0, open 0.5.
+    """Sure person 1, sure background 0, open 0.5, over the context of the master square.
 
     Args:
         framed: the master square.
 
     Returns:
-        float64 [768, 768].
+        float64 [810, 810].
     """
-    scale = WORK / MASTER
+    scale = WORK / CONTEXT
     apart = framed.eye_distance * scale
-    mask = cv2.resize(_person(framed.picture), (WORK, WORK), interpolation=cv2.INTER_LINEAR)
-    # Hair ends and clothes begin somewhere about the chin; the band narrows over half an eyes' distance below it.
-    chin = float(framed.points[CHIN, 1]) * scale
-    cloth = np.clip((np.arange(WORK) - chin + 0.4 * apart) / (0.5 * apart), 0, 1)[:, None] > 0.5  # noqa: PLR2004 - half way
-    solid, empty = (mask > 0.85).astype(np.uint8), (mask < 0.15).astype(np.uint8)  # noqa: PLR2004 - the mask's own slope
-    inner = np.where(cloth, _shrink(solid, _CLOTH_IN * apart), _shrink(solid, _HAIR_IN * apart))
-    outer = np.where(cloth, _shrink(empty, _CLOTH_OUT * apart), _shrink(empty, _HAIR_OUT * apart))
+    mask = cv2.resize(_person(framed), (WORK, WORK), interpolation=cv2.INTER_LINEAR)
+    # The band narrows from the nose down to the chin, where hair ends and clothes begin.
+    hair = _hair_rows(framed, WORK)
+    # The mask's own slope lies between 0.15 and 0.85.
+    inward, away, outward = (
+        cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+        for side in (mask > 0.85, mask < 0.5, mask < 0.15)  # noqa: PLR2004
+    )
     trimap = np.full((WORK, WORK), 0.5)
-    trimap[outer > 0] = 0.0
-    trimap[inner > 0] = 1.0
-    hull = cv2.resize(face_hull(framed.points, (MASTER, MASTER), inset=0.06).astype(np.uint8), (WORK, WORK))
-    trimap[hull > 0] = 1.0
+    trimap[outward > apart * (_CLOTH_OUT + hair * (_HAIR_OUT - _CLOTH_OUT))] = 0.0
+    trimap[away > apart * (_CLOTH_REACH + hair * (_HAIR_REACH - _CLOTH_REACH))] = 0.0
+    trimap[inward > apart * (_CLOTH_IN + hair * (_HAIR_IN - _CLOTH_IN))] = 1.0
+    trimap[face_hull((framed.points + MARGIN) * np.float32(scale), trimap.shape, inset=_SURE_FACE)] = 1.0
     return trimap
 
 
@@ -97,6 +107,13 @@ def warm() -> None:
     with _one_at_a_time:
         alpha = _solvers().alpha(image, trimap)
         _solvers().foreground(image.astype(np.float32), alpha.astype(np.float32))
+
+
+def _hair_rows(framed: Framed, size: int) -> Plane:
+    """Where an edge of the context is hair, not clothes: 1 above the nose, 0 below the chin: float32 [size, 1]."""
+    nose, chin = ((float(framed.points[index, 1]) + MARGIN) * size / CONTEXT for index in (NOSE, CHIN))
+    rows = np.arange(size, dtype=np.float32)[:, None]
+    return plane(np.clip((chin - rows) / max(chin - nose, 1.0), 0, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +130,13 @@ def _solvers() -> _Solvers:
     return _Solvers(estimate_alpha_cf, estimate_foreground_ml)
 
 
-def _person(picture: Picture) -> Plane:
-    """The mask of the whole square, with its upper part seen again from nearby where hair needs it."""
-    whole = vision.person_mask(picture)
-    near = vision.person_mask(picture[: MASTER * 5 // 8, MASTER * 3 // 16 : MASTER * 13 // 16])
-    fade = np.zeros_like(whole)
-    fade[: MASTER * 9 // 16, MASTER // 4 : MASTER * 3 // 4] = 1
-    fade = cv2.GaussianBlur(fade, (0, 0), MASTER / 48)
+def _person(framed: Framed) -> Plane:
+    """The mask of the context, with its upper middle seen again from nearby, where the hair is."""
+    whole = vision.person_mask(framed.context)
+    near = (slice(MARGIN // 2, CONTEXT * 5 // 8), slice(CONTEXT * 3 // 16, CONTEXT * 13 // 16))
     closer = whole.copy()
-    closer[: MASTER * 5 // 8, MASTER * 3 // 16 : MASTER * 13 // 16] = near
-    return (fade * closer + (1 - fade) * whole).astype(np.float32)
-
-
-def _shrink(mask: npt.NDArray[np.uint8], radius: float) -> npt.NDArray[np.uint8]:
-    size = 2 * max(round(radius), 1) + 1
-    return cv2.erode(
-        mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), borderType=cv2.BORDER_REPLICATE
-    ).astype(np.uint8)
+    closer[near] = vision.person_mask(framed.context[near])
+    trust = np.zeros_like(whole)
+    trust[MARGIN : CONTEXT * 9 // 16, CONTEXT // 4 : CONTEXT * 3 // 4] = 1
+    trust = plane(cv2.GaussianBlur(trust, (0, 0), CONTEXT / 48))
+    return (trust * closer + (1 - trust) * whole).astype(np.float32)

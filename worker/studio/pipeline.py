@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 Check = Callable[[str, float], None]
-"""Called between stages with the stage about to start and the share of the work done, 0..1. May raise to stop the work."""
+"""Called between stages with the stage about to start and the share of the work done, 0..1. May raise to stop it."""
 
 
 @dataclass(frozen=True, slots=True)

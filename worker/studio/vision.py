@@ -28,6 +28,16 @@ SHORT_EDGE, LONG_EDGE = 960, 4096
 _loading = Lock()
 
 
+def plane(values: npt.ArrayLike) -> Plane:
+    """As float32: what OpenCV and arithmetic give back is typed no closer than a number."""
+    return np.asarray(values, np.float32)
+
+
+def pixels(values: npt.ArrayLike) -> Picture:
+    """As uint8, likewise."""
+    return np.asarray(values, np.uint8)
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """A face found: top left corner and size in px of the picture searched, and the detector's score 0..1."""
@@ -124,7 +134,7 @@ def find_faces(picture: Picture) -> list[Box]:
     """
     high, wide = picture.shape[:2]
     shrink = min(1.0, SHORT_EDGE / min(high, wide), LONG_EDGE / max(high, wide))
-    small = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else picture
+    small = _shrunk(picture, shrink)
     found = _detect(small, 0, 0)
     if not found:
         for left, top, side in _tiles(small.shape[1], small.shape[0]):
@@ -135,6 +145,12 @@ def find_faces(picture: Picture) -> list[Box]:
             kept.append(box)
     scaled = [Box(b.x / shrink, b.y / shrink, b.width / shrink, b.height / shrink, b.score) for b in kept]
     return sorted(scaled, key=lambda box: -box.width * box.height)
+
+
+def _shrunk(picture: Picture, factor: float) -> Picture:
+    if factor == 1:
+        return picture
+    return pixels(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA))
 
 
 def _tiles(wide: int, high: int) -> Iterator[tuple[int, int, int]]:
@@ -188,7 +204,7 @@ def face_mesh(picture: Picture, box: Box) -> Points | None:
         flags=cv2.INTER_AREA if grow < 1 else cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
     )
-    faces = models().mesh(crop).multi_face_landmarks
+    faces = models().mesh(pixels(crop)).multi_face_landmarks
     if not faces:
         return None
     points = np.array([(p.x * side, p.y * side, p.z * side) for p in faces[0].landmark], np.float32)
@@ -209,6 +225,6 @@ def person_mask(picture: Picture) -> Plane:
     """
     high, wide = picture.shape[:2]
     shrink = min(1.0, SHORT_EDGE / max(high, wide))
-    small = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else picture
+    small = _shrunk(picture, shrink)
     mask = np.asarray(models().person(small).segmentation_mask, np.float32)
     return mask if shrink == 1 else cv2.resize(mask, (wide, high), interpolation=cv2.INTER_LINEAR).astype(np.float32)
