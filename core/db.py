@@ -86,7 +86,13 @@ class Database:
     def _engine(url: str, size: int) -> AsyncEngine:
         # An error that quotes its statement must not quote the values with it.
         return create_async_engine(
-            async_url(url), pool_size=size, max_overflow=size, pool_pre_ping=True, hide_parameters=True
+            async_url(url),
+            pool_size=size,
+            max_overflow=size,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            # A process that freezes inside a transaction must not keep its locks: erasure may be waiting for them.
+            connect_args={"server_settings": {"idle_in_transaction_session_timeout": "60000"}},
         )
 
     @asynccontextmanager
