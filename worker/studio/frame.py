@@ -20,8 +20,8 @@ MASTER = 1024
 MARGIN = 96
 """Px of the photo kept around the master square: the matte must see what lies beyond an edge to cut well along it."""
 
-HEAD_IDEAL, HEAD_CLOSEST = 0.46, 0.66  # share of the square's height from chin to crown
-AIR_ABOVE = (0.09, 0.07, 0.05, 0.03)  # share of the square above the crown, preferred first
+HEAD_IDEAL, HEAD_CLOSEST = 0.46, 0.72  # share of the square's height from chin to crown
+AIR_ABOVE = (0.09, 0.07, 0.05, 0.03, 0.0, -0.02)  # share of the square above the crown; hair cut by the photo gets none
 INVENTED_NONE = 0.0005  # share of the square that may be person beyond the photo's edge and still count as none
 INVENTED_MOST = 0.02  # more than this cannot be hidden: the photo is refused
 _REACH = 10.0  # eyes' distances around the eyes: no square reaches further

@@ -1,8 +1,8 @@
 """Fourth stage: a gentle grading, the same rule for every pixel of the person, face included.
 
 Three things only: white balance towards neutral, exposure, and the slow fall of the style's key light across the frame.
-All are bounded, and together they may move the skin by no more than `SKIN_BUDGET`. Exposure is judged by the brightest
-parts of the face and never by the skin's own lightness: nobody's skin is made lighter or darker towards a target.
+All are bounded. The skin's own lightness decides nothing: exposure is judged by the brightest parts of the whole scene,
+so nobody's skin is made lighter or darker towards a target, and white balance may not move the skin past its budget.
 """
 
 from dataclasses import dataclass, replace
@@ -17,13 +17,12 @@ from worker.studio.frame import MASTER, Framed
 from worker.studio.vision import Plane, plane
 
 SKIN_BUDGET = 4.0
-"""The largest change of the skin's median colour that grading may make, CIEDE2000."""
+"""The largest change of the skin's median colour that white balance may make, CIEDE2000."""
 
 _BALANCE_MOST = 0.08  # largest relative gain of a channel, linear light
 _BALANCE_SLACK = 0.10  # a relative cast up to this is left alone
-_EXPOSURE_MOST = 0.5  # stops
-_HIGHLIGHTS = 0.78  # luma that the face's highlights are lifted towards
-_HIGHLIGHTS_DIM = 0.62  # only below this: a well exposed face is left alone
+_EXPOSURE_MOST = 0.8  # stops
+_WHITES, _WHITES_DIM = 0.85, 0.65  # luma that the scene's whites are lifted to, and below which they need it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +43,20 @@ class Recipe:
 
 
 def plan(framed: Framed, light: Light) -> Recipe:
-    """The grading that this picture needs under that light, held inside the skin's budget.
+    """The grading that this picture needs under that light.
 
     Args:
         framed: the master square.
         light: the style's key light.
     """
+    recipe = Recipe(gains=_balance(framed))
     face = framed.picture[face_hull(framed.points, framed.picture.shape, inset=0.05)]
-    dim = max(float(np.percentile(face @ np.array([0.299, 0.587, 0.114]), 95)) / 255, 0.02)
-    # Luma is about the 1/2.2 power of linear light.
-    stops = 2.2 * float(np.log2(_HIGHLIGHTS / dim)) if dim < _HIGHLIGHTS_DIM else 0.0
-    recipe = Recipe(_balance(framed), float(np.clip(stops, 0, _EXPOSURE_MOST)), light.azimuth, light.strength)
     skin = np.median(face, axis=0).astype(np.float32) / 255
     while (moved := skin_shift(skin, _graded(skin, recipe))) > SKIN_BUDGET:
         keep = 0.9 * SKIN_BUDGET / moved
-        gains = [1 + (gain - 1) * keep for gain in recipe.gains]
-        recipe = replace(recipe, gains=(gains[0], gains[1], gains[2]), stops=recipe.stops * keep)
-    return recipe
+        red, green, blue = (1 + (gain - 1) * keep for gain in recipe.gains)
+        recipe = replace(recipe, gains=(red, green, blue))
+    return replace(recipe, stops=_exposure(framed), azimuth=light.azimuth, strength=light.strength)
 
 
 def relight(picture: Plane, recipe: Recipe) -> Plane:
@@ -138,6 +134,16 @@ def skin_shift(one: Plane, other: Plane) -> float:
     )
     lightness, chroma, hue = delta_l / s_l, delta_c / s_c, delta_h / s_h
     return float(np.sqrt(lightness**2 + chroma**2 + hue**2 + swing * chroma * hue))
+
+
+def _exposure(framed: Framed) -> float:
+    """Stops that bring the whites of an underexposed scene up; 0 for a scene that has its whites."""
+    luma = cv2.cvtColor(framed.context, cv2.COLOR_RGB2GRAY)
+    whites = max(float(np.percentile(luma, 99.7)) / 255, 0.02)
+    if whites >= _WHITES_DIM:
+        return 0.0
+    # Luma is about the 1/2.2 power of linear light.
+    return min(2.2 * float(np.log2(_WHITES / whites)), _EXPOSURE_MOST)
 
 
 def _balance(framed: Framed) -> tuple[float, float, float]:

@@ -8,7 +8,7 @@ from worker.studio.vision import Picture
 
 TEXT = "SANDBOX"
 _ANGLE = 30.0  # degrees
-_STRENGTH = 0.55  # of the letters; their outline is as strong in the other direction
+_LETTERS, _OUTLINE = 0.7, 0.45  # how far white letters and their dark outline cover the picture
 
 
 def mark(picture: Picture, hull: npt.NDArray[np.bool_]) -> Picture:
@@ -30,15 +30,13 @@ def mark(picture: Picture, hull: npt.NDArray[np.bool_]) -> Picture:
     outline, letters = (np.ascontiguousarray(sheet[..., i]) for i in range(2))
     for row, top in enumerate(range(0, 2 * side, round(4.2 * high))):
         for left in range(-(row % 2) * wide * 3 // 4, 2 * side, round(1.5 * wide)):
-            cv2.putText(outline, TEXT, (left, top), font, scale, 255, 3 * thick, cv2.LINE_AA)
+            cv2.putText(outline, TEXT, (left, top), font, scale, 255, 4 * thick, cv2.LINE_AA)
             cv2.putText(letters, TEXT, (left, top), font, scale, 255, thick, cv2.LINE_AA)
     turn = cv2.getRotationMatrix2D((side, side), _ANGLE, 1.0)
     turn[:, 2] -= side / 2
     dark, bright = (
-        cv2.warpAffine(layer, turn, (side, side), flags=cv2.INTER_LINEAR)[..., None].astype(np.float32)
-        / 255
-        * _STRENGTH
-        for layer in (outline, letters)
+        strength / 255 * cv2.warpAffine(layer, turn, (side, side), flags=cv2.INTER_LINEAR)[..., None].astype(np.float32)
+        for layer, strength in ((outline, _OUTLINE), (letters, _LETTERS))
     )
     marked = picture.astype(np.float32) * (1 - dark)
     marked = marked * (1 - bright) + 255 * bright

@@ -157,7 +157,7 @@ async def make(sitting: Sitting, style: Style, *, seed: int, engine: Engine, san
         likeness = await asyncio.to_thread(
             still_me.measure,
             encode.decode(outputs["square_1024"].data),
-            sitting.framed.picture,
+            own,
             sitting.framed.points,
         )
         still_me.require_still_me(likeness)

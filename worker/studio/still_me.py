@@ -24,8 +24,8 @@ MESH_LIMIT = 2.0
 """Per cent of the eyes' distance, root mean square over the mesh's points after Procrustes alignment."""
 SSIM_LIMIT = 0.93
 """Structural similarity of luma inside the face, after local contrast is evened out: smoothed skin falls below."""
-SKIN_LIMIT = 5.0
-"""CIEDE2000 between the median skin colours; grading keeps itself below 4."""
+SKIN_LIMIT = 2.5
+"""CIEDE2000 between the median skin colours; encoding moves them by less than 1."""
 
 _EYES_APART = 128.0  # px to which both faces are brought before flow is measured
 
@@ -49,7 +49,7 @@ def measure(made: Picture, photo: Picture, points: Points) -> Likeness:
 
     Args:
         made: uint8 [H, W, 3] sRGB, the finished picture, decoded.
-        photo: uint8 [H, W, 3] sRGB, the framed photo.
+        photo: uint8 [H, W, 3] sRGB, the framed photo under the same declared light.
         points: float32 [478, 2], the photo's mesh in px of both.
     """
     hull = face_hull(points, photo.shape, inset=0.06)
