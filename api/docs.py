@@ -19,10 +19,10 @@ from core.errors import catalogue
 
 _STATIC = Path(__file__).resolve().parent / "static"
 _ASSETS = {
-    "rapidoc-min.js": "text/javascript; charset=utf-8",
-    "docs.css": "text/css; charset=utf-8",
+    "rapidoc-min.js": "text/javascript",
+    "docs.css": "text/css",
     "mark.svg": "image/svg+xml",
-    "LICENSES.txt": "text/plain; charset=utf-8",
+    "LICENSES.txt": "text/plain",
 }
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "

@@ -11,6 +11,7 @@ from typing import Any
 
 from litestar import Litestar
 from litestar.datastructures import MutableScopeHeaders
+from litestar.routes import HTTPRoute
 from litestar.types import Message, Receive, Scope, Send
 
 from api.visit import Visit, begin
@@ -73,9 +74,8 @@ class Edge(Litestar):
             headers["Allow"] = ", ".join(sorted(self._methods(scope.get("path_template"))))
 
     def _methods(self, template: Any) -> set[str]:
-        return {
-            method for route in self.routes if route.path_format == template for method in getattr(route, "methods")
-        }
+        here = (route for route in self.routes if isinstance(route, HTTPRoute) and route.path_format == template)
+        return {method for route in here for method in route.methods}
 
     def _note(self, scope: Any, visit: Visit) -> None:
         seconds = time.perf_counter() - visit.started

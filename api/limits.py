@@ -30,7 +30,10 @@ class Limiter:
         url = settings.queue.url.get_secret_value()
         self._pool = ConnectionPool.from_url(url)
         self._shared = RedisStorage(
-            f"async+{url}", implementation="redispy", key_prefix="likeness:limit", connection_pool=self._pool
+            f"async+{url}",
+            implementation="redispy",
+            key_prefix="likeness:limit",
+            connection_pool=self._pool,  # type: ignore[arg-type]  # documented, and missing from the annotation
         )
         self._alone = MemoryStorage()
         self._alone_until = 0.0

@@ -3,9 +3,9 @@
 from litestar import Controller, Response, get
 from litestar.datastructures import State
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 _METHODS = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE", "OPTIONS", "HEAD"})
+_TEXT_FORMAT = "text/plain; version=1.0.0"  # Litestar adds the charset
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -43,4 +43,4 @@ class MetricsController(Controller):
     async def metrics(self, state: State) -> Response[bytes]:
         """The metrics of this process in the text format of Prometheus."""
         metrics: Metrics = state.metrics
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(metrics.registry), media_type=_TEXT_FORMAT)

@@ -185,7 +185,7 @@ class SubjectPhotoController(Controller):
             IntakeBusy,
         ),
     )
-    async def upload_photo(  # noqa: PLR0913 (a request has these parts)
+    async def upload_photo(
         self,
         request: Request[Any, Any, Any],
         parts: NamedDependency[Parts],

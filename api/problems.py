@@ -136,7 +136,12 @@ def render(request: Request[Any, Any, Any], error: LikenessError, headers: Mappi
         sent["Retry-After"] = str(error.extra.get("retry_after", 1))
     if isinstance(error, Unavailable):
         sent["Retry-After"] = "2"
-    return Response(content={**error.extra, **body}, status_code=error.status, media_type=PROBLEM_JSON, headers=sent)
+    return Response(
+        content=body | {name: value for name, value in error.extra.items() if name not in body},
+        status_code=error.status,
+        media_type=PROBLEM_JSON,
+        headers=sent,
+    )
 
 
 def _root(request: Request[Any, Any, Any]) -> str:

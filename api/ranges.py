@@ -36,8 +36,9 @@ class ByteRange:
 
 
 def read_range(header: str | None, length: int) -> ByteRange | None:
-    """The one range asked for; None for all of it. A form that we do not serve (several ranges, other units) is
-    ignored, as the RFC allows. Raises `RangeNotSatisfiable`.
+    """The one range asked for; None for all of it. Raises `RangeNotSatisfiable`.
+
+    A form that we do not serve (several ranges, other units) is ignored, as the RFC allows.
     """
     found = _ONE_RANGE.fullmatch((header or "").strip())
     if found is None or not (found[1] or found[2]):

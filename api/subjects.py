@@ -37,9 +37,9 @@ class SubjectChanges(Struct, kw_only=True, forbid_unknown_fields=True):
     """What to correct. A field that is left out stays; null removes it."""
 
     reference: Reference | UnsetType = UNSET
-    display_name: PersonName | None | UnsetType = UNSET
-    email: Email | None | UnsetType = UNSET
-    jurisdiction: Jurisdiction | None | UnsetType = UNSET
+    display_name: PersonName | UnsetType | None = UNSET
+    email: Email | UnsetType | None = UNSET
+    jurisdiction: Jurisdiction | UnsetType | None = UNSET
 
 
 class SubjectSearch(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -221,7 +221,7 @@ class SubjectController(Controller):
     ) -> Erasure:
         """Destroy the person's key, at once and for good; then jobs stop, and ciphertext and rows go.
 
-        When this answers, nothing sealed for the person can be opened again. Repeat it to see how far the rest has come.
+        When this answers, nothing sealed for the person can be opened again. Repeat it to see how far it has come.
         """
         async with parts.database.tenant(caller.tenant_id) as session:
             tombstone = await erase.begin(

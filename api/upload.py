@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from litestar import Request
-from multipart import MultipartError, MultipartSegment, PushMultipartParser
+from multipart import (  # type: ignore[import-untyped]  # ships no types
+    MultipartError,
+    MultipartSegment,
+    PushMultipartParser,
+)
 
 from core.errors import MalformedRequest, PayloadTooLarge
 
@@ -28,8 +32,10 @@ class Upload:
 
 
 async def read_upload(request: Request[Any, Any, Any], *, max_bytes: int) -> Upload:
-    """Read the request's file. Raises `PayloadTooLarge` (from the declared size, or once too much has come), and
-    `MalformedRequest` for a form that has no file or cannot be read.
+    """Read the request's file.
+
+    Raises `PayloadTooLarge` from the declared size or once too much has come, and `MalformedRequest` for a form that
+    has no file or cannot be read.
     """
     media_type, options = request.content_type
     if media_type == "multipart/form-data":

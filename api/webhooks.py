@@ -63,7 +63,7 @@ class EndpointChanges(Struct, kw_only=True, forbid_unknown_fields=True):
 
     url: Url | UnsetType = UNSET
     events: Events | UnsetType = UNSET
-    description: Label | None | UnsetType = UNSET
+    description: Label | UnsetType | None = UNSET
     state: Literal["enabled", "disabled"] | UnsetType = UNSET
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from litestar.params import HeaderParameter, PathParameter, QueryParameter
+from litestar.params import HeaderParameter, QueryParameter
 from msgspec import Meta, Struct
 
 from core.clock import now
@@ -56,7 +56,7 @@ Wait = Annotated[
         description="`wait=5` holds the answer for up to that many seconds (at most 20) until the face check is done.",
     ),
 ]
-Filter = Annotated[str | None, QueryParameter(required=False, max_length=64, description="Only those of this subject.")]
+Filter = Annotated[str | None, QueryParameter(required=False, max_length=64, description="Only those of one subject.")]
 
 LONGEST_FUTURE = timedelta(days=3650)
 

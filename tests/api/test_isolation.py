@@ -1,0 +1,147 @@
+"""Every operation, every slot that takes an id: somebody else's id answers just as an id that nobody has."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from core.ids import public
+from tests.api.conftest import OPERATOR_TOKEN, Api
+from tests.api.world import SLOTS, World, a_world
+
+# A body that is accepted as far as its form goes, for each operation that wants one.
+BODIES: dict[str, dict[str, Any]] = {
+    "create_api_key": {"name": "another"},
+    "rotate_api_key": {},
+    "publish_notice": {
+        "slug": "headshots",
+        "locale": "en",
+        "text": "We make headshots.",
+        "purposes": {"headshot": "consent"},
+        "retention_days": 30,
+    },
+    "create_subject": {"reference": "somebody new"},
+    "find_subject": {"reference": "somebody unknown"},
+    "rectify_subject": {"jurisdiction": "DE"},
+    "grant_consent": {"purpose": "headshot", "notice_id": "{notice_id}"},
+    "request_headshots": {"photo_id": "{photo_id}", "styles": ["studio-grey"]},
+    "create_asset_link": {"expires_in": 60},
+    "create_endpoint": {"url": "https://hooks.sample.example/other"},
+    "update_endpoint": {"description": "changed"},
+    "create_tenant": {"name": "another"},
+    "update_tenant": {"credits": 5},
+}
+# Slots whose id is answered by a 422 that names no id, since it stands in a body beside a valid subject.
+UNPROCESSABLE = {("grant_consent", "notice_id")}
+
+
+def _is_slot(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("{")
+
+
+@dataclass(frozen=True)
+class Operation:
+    id: str
+    method: str
+    path: str
+    query: tuple[str, ...]
+    has_body: bool
+
+    @property
+    def slots(self) -> list[str]:
+        """Every place of this operation where an id goes: path, query, body."""
+        in_body = [value[1:-1] for value in BODIES.get(self.id, {}).values() if _is_slot(value)]
+        return [part[1:-1] for part in self.path.split("/") if part.startswith("{")] + list(self.query) + in_body
+
+
+def operations(document: dict[str, Any]) -> Iterator[Operation]:
+    for path, methods in document["paths"].items():
+        for method, found in methods.items():
+            query = tuple(
+                parameter["name"]
+                for parameter in found.get("parameters", [])
+                if parameter["in"] == "query" and parameter["name"].endswith("_id")
+            )
+            yield Operation(found["operationId"], method.upper(), path, query, "requestBody" in found)
+
+
+async def ask(api: Api, world: World, operation: Operation, ids: dict[str, str]) -> httpx.Response:
+    request: dict[str, Any] = {"headers": {"Idempotency-Key": uuid4().hex}}
+    if operation.query:
+        request["params"] = {name: ids[name] for name in operation.query}
+    if operation.id == "upload_photo":
+        request |= {"content": b"\xff\xd8\xff not a photo", "headers": {"Content-Type": "image/jpeg"}}
+    elif operation.id in BODIES:
+        request["json"] = {
+            name: ids[value[1:-1]] if _is_slot(value) else value for name, value in BODIES[operation.id].items()
+        }
+    elif operation.has_body:
+        pytest.fail(f"{operation.id} takes a body: give it one in BODIES")
+    path = operation.path.format_map(ids)
+    if path.startswith("/operator/"):
+        request["headers"]["Authorization"] = f"Bearer {OPERATOR_TOKEN}"
+        return await api.http.request(operation.method, path, **request)
+    return await api.call(world.platform, operation.method, path, **request)
+
+
+def body_without_request_id(answer: httpx.Response) -> dict[str, Any]:
+    body: dict[str, Any] = answer.json()
+    assert body.pop("request_id") == answer.headers["x-request-id"]
+    return body
+
+
+async def test_somebody_elses_id_answers_as_an_id_that_nobody_has(api: Api) -> None:
+    mine, theirs = await a_world(api), await a_world(api)
+    document = (await api.http.get("/schema/openapi.json")).json()
+    tried = 0
+    for operation in operations(document):
+        for slot in operation.slots:
+            if operation.path.startswith(("/operator/", "/s/")):
+                continue  # asked below: an operator sees every tenant, and a link is its own credential
+            assert slot in SLOTS, f"{operation.id} takes {slot}, which no case covers"
+            unknown = {**mine.ids, slot: public(SLOTS[slot], uuid4())}
+            foreign = {**mine.ids, slot: theirs.ids[slot]}
+            misshapen = {**mine.ids, slot: "no-id-at-all"}
+            answers = [await ask(api, mine, operation, ids) for ids in (unknown, foreign, misshapen)]
+            expected = 422 if (operation.id, slot) in UNPROCESSABLE else 404
+            assert [answer.status_code for answer in answers] == [expected] * 3, (operation.id, slot)
+            first, *others = (body_without_request_id(answer) for answer in answers)
+            assert all(other == first for other in others), (operation.id, slot)
+            tried += 1
+    assert tried >= 25
+
+
+async def test_each_operation_is_open_to_the_owner_of_the_id(api: Api) -> None:
+    # Without this, a route that always says 404 would pass the walk above.
+    document = (await api.http.get("/schema/openapi.json")).json()
+    for operation in operations(document):
+        if operation.slots and not operation.path.startswith("/s/"):
+            world = await a_world(api)
+            if operation.id == "follow_job":  # a stream that ends, since its job has
+                await api.call(world.platform, "POST", f"/v1/headshots/{world.ids['job_id']}/cancel")
+            answer = await ask(api, world, operation, world.ids)
+            assert answer.status_code not in {401, 403, 404, 410, 500}, (operation.id, answer.text)
+
+
+@pytest.mark.parametrize("path", ["/operator/v1/tenants", "/operator/v1/tenants/{tenant_id}"])
+async def test_a_tenants_key_opens_no_operator_route(api: Api, path: str) -> None:
+    world = await a_world(api)
+    answer = await api.call(world.platform, "GET", path.format_map(world.ids))
+    assert answer.status_code == 401
+
+
+async def test_an_operator_token_opens_no_tenant_route(api: Api) -> None:
+    answer = await api.http.get("/v1/tenant", headers={"Authorization": f"Bearer {OPERATOR_TOKEN}"})
+    assert answer.status_code == 401
+    assert answer.json()["code"] == "credential_invalid"
+
+
+async def test_an_operator_asking_for_an_unknown_tenant_gets_404(api: Api) -> None:
+    headers = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
+    for name in (public(SLOTS["tenant_id"], uuid4()), "no-id"):
+        for method, extra in (("GET", {}), ("PATCH", {"json": {"credits": 5, "state": "suspended"}})):
+            answer = await api.http.request(method, f"/operator/v1/tenants/{name}", headers=headers, **extra)
+            assert answer.status_code == 404

@@ -1,0 +1,73 @@
+"""One of everything that a tenant can have, with the public ids by the names that the routes give them."""
+
+from dataclasses import dataclass
+
+from core.headshots import submit
+from core.ids import Prefix, public
+from core.photos import service as photos
+from core.tenants import service as tenants
+from core.tenants.models import Mode
+from core.webhooks import service as webhooks
+from tests.api.conftest import Api
+from tests.scenes import Platform, a_notice, a_person, a_photo, a_platform, consents
+
+
+@dataclass(frozen=True)
+class World:
+    """A platform and the ids of what it has."""
+
+    platform: Platform
+    ids: dict[str, str]
+
+
+# Which id each slot of a path or query takes. A route with a slot that is not here fails the walk.
+SLOTS: dict[str, Prefix] = {
+    "key_id": Prefix.API_KEY,
+    "notice_id": Prefix.NOTICE,
+    "subject_id": Prefix.SUBJECT,
+    "consent_id": Prefix.CONSENT,
+    "photo_id": Prefix.PHOTO,
+    "asset_id": Prefix.ASSET,
+    "job_id": Prefix.JOB,
+    "endpoint_id": Prefix.ENDPOINT,
+    "delivery_id": Prefix.DELIVERY,
+    "tenant_id": Prefix.TENANT,
+}
+
+
+async def a_world(api: Api, platform: Platform | None = None) -> World:
+    parts = api.parts
+    platform = platform or await a_platform(parts)
+    tenant_id = platform.tenant_id
+    notice_id = await a_notice(parts, platform)
+    subject_id = await a_person(parts, platform)
+    granted = await consents(parts, platform, subject_id, notice_id=notice_id)
+    photo_id = await a_photo(parts, platform, subject_id)
+    async with parts.database.tenant(tenant_id) as session:
+        asset = await photos.asset_of(session, await photos.get(session, photo_id))
+        job = await submit.submit(session, caller=platform.caller, photo_id=photo_id, styles=["studio-grey"])
+        key, _ = await tenants.create_api_key(session, tenant_id=tenant_id, name="another", mode=Mode.LIVE)
+        endpoint, _ = await webhooks.create_endpoint(
+            session,
+            parts.keyring,
+            parts.settings.webhooks,
+            tenant_id=tenant_id,
+            url="https://hooks.sample.example/likeness",
+            events=[],
+            description=None,
+            actor="test",
+        )
+        delivery = await webhooks.send_test(session, endpoint_id=endpoint.id)
+    found = {
+        "key_id": key.id,
+        "notice_id": notice_id,
+        "subject_id": subject_id,
+        "consent_id": next(iter(granted.values())),
+        "photo_id": photo_id,
+        "asset_id": asset.id,
+        "job_id": job.id,
+        "endpoint_id": endpoint.id,
+        "delivery_id": delivery.id,
+        "tenant_id": tenant_id,
+    }
+    return World(platform=platform, ids={name: public(SLOTS[name], value) for name, value in found.items()})
