@@ -100,3 +100,11 @@ def portrait() -> bytes:
     picture = Image.fromarray(data.astronaut())  # type: ignore[no-untyped-call]
     picture.save(out, "JPEG", quality=92)
     return out.getvalue()
+
+
+@pytest.fixture(scope="session")
+def nobody() -> bytes:
+    """A JPEG of a wall."""
+    out = BytesIO()
+    Image.linear_gradient("L").resize((640, 640)).convert("RGB").save(out, "JPEG")
+    return out.getvalue()
