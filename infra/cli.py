@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Likeness: privacy-first headshots.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # a local variable may hold a password
+    help="Likeness: privacy-first headshots.",
+)
 tenant_app = typer.Typer(no_args_is_help=True, help="The platforms that Likeness serves.")
 app.add_typer(tenant_app, name="tenant")
 

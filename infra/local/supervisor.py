@@ -29,6 +29,8 @@ from infra.local.valkey import Valkey
 logger = logging.getLogger("likeness.local")
 
 _USUAL_PORT = 8080
+# How long an instance that was killed may take to leave the port.
+_ASKED_PORT_SECONDS = 12.0
 _STEADY_SECONDS = 30.0
 _LONGEST_PAUSE = 30.0
 OWNER_URL = "LIKENESS_DATABASE_OWNER_URL"
@@ -147,7 +149,7 @@ class Supervisor:
         remembered = self.home.run / "api.json"
         wanted = int(self._given.get("LIKENESS_API_PORT") or 0)
         kept = wanted or (read_json(remembered) or {}).get("port") or _USUAL_PORT
-        port = await settle_port(kept, patience=10 if wanted else 1, insist=bool(wanted))
+        port = await settle_port(kept, patience=_ASKED_PORT_SECONDS if wanted else 1, insist=bool(wanted))
         write_json(remembered, {"port": port})
         self.api_url = f"http://{HOST}:{port}"
         self.settings["LIKENESS_API_HOST"] = HOST

@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from core.settings import Settings
+from infra.local.doctor import Finding, State, examine
+from infra.local.home import Home
+from infra.local.postgres import ADMINISTRATOR, OWNER, Postgres
+
+
+async def findings(tmp_path: Path) -> dict[str, Finding]:
+    return {finding.part: finding for finding in await examine(Home(tmp_path))}
+
+
+async def test_parts_named_by_url_are_looked_at_wherever_they_are(settings: Settings, tmp_path: Path) -> None:
+    found = await findings(tmp_path)
+    for part in ("python", "packages", "postgresql", "roles", "migrations", "row security", "queue", "disk"):
+        assert found[part].state is State.WELL, found[part]
+    assert found["api"].state is State.BROKEN
+
+
+async def test_a_role_that_may_too_much_is_named(
+    settings: Settings, administrator_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIKENESS_DATABASE_URL", administrator_url)
+    found = await findings(tmp_path)
+    assert found["roles"].state is State.BROKEN
+    assert ADMINISTRATOR in found["roles"].found
+    assert "roles.sql" in found["roles"].remedy
+
+
+async def test_the_owner_of_the_tables_is_no_role_to_serve_with(
+    settings: Settings, owner_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIKENESS_DATABASE_URL", owner_url)
+    found = await findings(tmp_path)
+    assert found["roles"].state is State.BROKEN
+    assert OWNER in found["roles"].found
+
+
+async def test_a_database_without_its_tables_says_to_migrate(
+    settings: Settings, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIKENESS_DATABASE_SYSTEM_URL", postgres.url(ADMINISTRATOR, database="postgres"))
+    found = await findings(tmp_path)
+    assert found["migrations"].state is State.BROKEN
+    assert found["migrations"].remedy == "Run `likeness migrate`."
+
+
+async def test_what_does_not_answer_is_broken_and_no_password_is_shown(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIKENESS_QUEUE_URL", "redis://:hush@127.0.0.1:9/0")
+    monkeypatch.setenv("LIKENESS_DATABASE_URL", "postgresql://someone:hush@127.0.0.1:9/nowhere")
+    found = await findings(tmp_path)
+    assert {found["queue"].state, found["postgresql"].state} == {State.BROKEN}
+    assert "hush" not in repr(found)
+
+
+async def test_a_folder_that_holds_no_model_is_broken(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIKENESS_MODEL_PATH", str(tmp_path))
+    assert (await findings(tmp_path))["model"].state is State.BROKEN
+
+
+async def test_a_look_leaves_nothing_behind(settings: Settings, tmp_path: Path) -> None:
+    before = sorted(path for path in tmp_path.rglob("*"))
+    await findings(tmp_path)
+    assert sorted(path for path in tmp_path.rglob("*")) == before
+    async with Redis.from_url(settings.queue.url.get_secret_value()) as client:
+        assert await client.dbsize() == 0
