@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +40,8 @@ class DiffusionModel:
         logging.disable_progress_bar()
         self.steps, self.guidance, self.strength = steps, guidance, strength
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._pipeline = AutoPipelineForInpainting.from_pretrained(
+        loader: Any = AutoPipelineForInpainting
+        self._pipeline = loader.from_pretrained(
             str(path),
             torch_dtype=torch.bfloat16 if self.device == "cuda" else torch.float32,
             use_safetensors=True,
