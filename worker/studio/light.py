@@ -88,11 +88,11 @@ def wrap(picture: Plane, backdrop: Plane, alpha: Plane, *, amount: float, keep: 
     reach = MASTER / 90
     rim = np.clip(1 - cv2.GaussianBlur(alpha, (0, 0), reach), 0, 1)
     calm = cv2.GaussianBlur((~keep).astype(np.float32), (0, 0), reach)
-    weight = (amount * rim * np.where(keep, 0, calm))[..., None]
+    weight = (amount * rim * calm)[..., None]
     small = cv2.resize(backdrop, (MASTER // 4, MASTER // 4), interpolation=cv2.INTER_AREA)
     glow = cv2.resize(cv2.GaussianBlur(small, (0, 0), MASTER / 100), (MASTER, MASTER))
     # Light adds: a screen blend brightens and never darkens, so a dark backdrop leaves no dirty rim.
-    return (1 - (1 - picture) * (1 - weight * glow)).astype(np.float32)
+    return plane(np.where(keep[..., None], picture, 1 - (1 - picture) * (1 - weight * glow)))
 
 
 def to_linear(srgb: Plane) -> Plane:

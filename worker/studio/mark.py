@@ -8,7 +8,7 @@ from worker.studio.vision import Picture
 
 TEXT = "SANDBOX"
 _ANGLE = 30.0  # degrees
-_LETTERS, _OUTLINE = 0.7, 0.45  # how far white letters and their dark outline cover the picture
+_LETTERS, _OUTLINE = 0.8, 0.6  # how far white letters and their dark outline cover the picture
 
 
 def mark(picture: Picture, hull: npt.NDArray[np.bool_]) -> Picture:
@@ -26,12 +26,12 @@ def mark(picture: Picture, hull: npt.NDArray[np.bool_]) -> Picture:
     font = cv2.FONT_HERSHEY_SIMPLEX
     (wide, high), _ = cv2.getTextSize(TEXT, font, scale, thick)
     # Drawn on a sheet large enough that its turned middle covers the picture.
-    sheet = np.zeros((2 * side, 2 * side, 2), np.uint8)
-    outline, letters = (np.ascontiguousarray(sheet[..., i]) for i in range(2))
+    letters = np.zeros((2 * side, 2 * side), np.uint8)
     for row, top in enumerate(range(0, 2 * side, round(4.2 * high))):
         for left in range(-(row % 2) * wide * 3 // 4, 2 * side, round(1.5 * wide)):
-            cv2.putText(outline, TEXT, (left, top), font, scale, 255, 4 * thick, cv2.LINE_AA)
             cv2.putText(letters, TEXT, (left, top), font, scale, 255, thick, cv2.LINE_AA)
+    brim = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * thick + 1, 2 * thick + 1))
+    outline = cv2.dilate(letters, brim)
     turn = cv2.getRotationMatrix2D((side, side), _ANGLE, 1.0)
     turn[:, 2] -= side / 2
     dark, bright = (
