@@ -74,8 +74,11 @@ class Reference(OpenAPIRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002 (Litestar's signature)
         """A page that leads on."""
-        page = _HEAD.format(title="Likeness API", more='<meta http-equiv="refresh" content="0; url=/docs">\n')
-        return (page + '<body><p><a href="/docs">The reference</a></p></body></html>').encode()
+        return (
+            b'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Likeness API</title>'
+            b'<meta http-equiv="refresh" content="0; url=/docs"></head>'
+            b'<body><p><a href="/docs">The reference</a></p></body></html>'
+        )
 
 
 def catalogue_page() -> str:

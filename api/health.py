@@ -14,6 +14,7 @@ from typing import Literal
 
 from litestar import Controller, Response, get
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Struct
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -112,7 +113,12 @@ class HealthController(Controller):
         """Answers as long as the process can answer anything. Asks no other part."""
         return Liveness(status="live")
 
-    @get("/ready", summary="Can it serve?", operation_id="ready")
+    @get(
+        "/ready",
+        summary="Can it serve?",
+        operation_id="ready",
+        responses={503: ResponseSpec(Readiness, generate_examples=False, description="It cannot serve now.")},
+    )
     async def ready(self, parts: NamedDependency[Parts]) -> Response[Readiness]:
         """200 when requests can be served, `degraded` when only Redis is away; 503 otherwise."""
         names = list(CHECKS)

@@ -9,7 +9,7 @@ import logging
 import time
 
 from limits.aio.storage import MemoryStorage, RedisStorage
-from redis.asyncio import ConnectionPool
+from redis.asyncio import Redis
 
 from api.visit import Visit
 from core.errors import RateLimited
@@ -28,13 +28,7 @@ class Limiter:
     def __init__(self, settings: Settings) -> None:
         self._quota = settings.api.requests_per_minute
         url = settings.queue.url.get_secret_value()
-        self._pool = ConnectionPool.from_url(url)
-        self._shared = RedisStorage(
-            f"async+{url}",
-            implementation="redispy",
-            key_prefix="likeness:limit",
-            connection_pool=self._pool,  # type: ignore[arg-type]  # documented, and missing from the annotation
-        )
+        self._shared = RedisStorage(f"async+{url}", implementation="redispy", key_prefix="likeness:limit")
         self._alone = MemoryStorage()
         self._alone_until = 0.0
 
@@ -62,4 +56,10 @@ class Limiter:
 
     async def close(self) -> None:
         """Disconnect."""
-        await self._pool.aclose()
+        await self.client.aclose()
+
+    @property
+    def client(self) -> Redis:
+        """The connection that counts."""
+        client: Redis = self._shared.bridge.get_connection()  # type: ignore[attr-defined]  # that of redis-py has it
+        return client

@@ -181,6 +181,12 @@ def _part_missing(request: Request[Any, Any, Any], error: Exception) -> Any:
     return render(request, Unavailable())
 
 
+def _too_deep(request: Request[Any, Any, Any], error: RecursionError) -> Any:
+    # JSON nested deeper than the decoder goes. One of our own would be a bug, so it is logged like one.
+    logger.warning("nested too deep", extra={"error_type": type(error).__name__, "place": place_of(error)})
+    return render(request, MalformedRequest("The body is nested too deep."))
+
+
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Any:
     visit = visit_of(request.scope)
     logger.error(
@@ -197,6 +203,7 @@ HANDLERS: ExceptionHandlersMap = {
     InterfaceError: _part_missing,
     PoolExhausted: _part_missing,
     ConnectionError: _part_missing,
+    RecursionError: _too_deep,
     Exception: _unexpected,
 }
 
@@ -208,11 +215,13 @@ CREATING = (MalformedRequest, TenantSuspended, IdempotencyInFlight, ValidationFa
 
 
 def documented(*errors: type[LikenessError]) -> dict[int, ResponseSpec]:
-    """The OpenAPI responses for these errors, one per status, with an example per code."""
+    """The OpenAPI responses for these errors and those that any route has: one per status, an example per code."""
     by_status: dict[int, list[type[LikenessError]]] = {}
-    every: tuple[type[LikenessError], ...] = (*errors, LikenessError)
+    every: tuple[type[LikenessError], ...] = (MalformedRequest, *errors, Unavailable, LikenessError)
     for error in every:
-        by_status.setdefault(error.status, []).append(error)
+        same = by_status.setdefault(error.status, [])
+        if error not in same:
+            same.append(error)
     return {
         status: ResponseSpec(
             data_container=Problem,

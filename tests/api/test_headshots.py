@@ -29,7 +29,9 @@ async def _serve(api: Api) -> None:
             job = await lease.checkpoint(session, taken)
             await lease.report(session, job, stage=stage, progress=progress)
     picture = Picture(variant="square_1024", data=b"picture", media_type="image/jpeg", width=1024, height=1024)
-    made = Outcome(style="studio-grey", style_version=1, seconds=1.5, pictures=(picture,), ledger=[{"edit": "backdrop"}])
+    made = Outcome(
+        style="studio-grey", style_version=1, seconds=1.5, pictures=(picture,), ledger=[{"edit": "backdrop"}]
+    )
     refused = Outcome(style="charcoal", style_version=1, seconds=0.5, reason_code="face_moved", reason="Moved.")
     await complete(api.parts.database, api.parts.store, taken, [made, refused], timings={"matte": 1.0})
 
@@ -145,5 +147,3 @@ async def test_withdrawn_consent_refuses_the_next_order(api: Api, platform: Plat
     body = {"photo_id": f"pho_{photo_id.hex}", "styles": ["charcoal"]}
     refused = await api.call(platform, "POST", "/v1/headshots", json=body, headers={"Idempotency-Key": "k"})
     assert (refused.status_code, refused.json()["missing"]) == (403, ["headshot"])
-
-

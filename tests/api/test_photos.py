@@ -33,7 +33,9 @@ async def _upload(
     return await api.call(platform, "POST", path, content=data, headers=headers)
 
 
-async def test_a_photo_is_cleaned_sealed_and_says_what_was_removed(api: Api, platform: Platform, tmp_path: Path) -> None:
+async def test_a_photo_is_cleaned_sealed_and_says_what_was_removed(
+    api: Api, platform: Platform, tmp_path: Path
+) -> None:
     path = await _person(api, platform)
     source = as_jpeg(gps=True)
     answer = await _upload(api, platform, path, source)
@@ -68,7 +70,12 @@ CASES = {
     "json": (b"{}", "application/json", 415, "photo_type_unsupported"),
     "too small": (as_jpeg(width=60, height=60), "image/jpeg", 422, "photo_too_small"),
     "a form without a boundary": (as_jpeg(), "multipart/form-data", 400, "malformed_request"),
-    "a form without a file": (b"--x\r\n\r\nabc\r\n--x--\r\n", "multipart/form-data; boundary=x", 400, "malformed_request"),
+    "a form without a file": (
+        b"--x\r\n\r\nabc\r\n--x--\r\n",
+        "multipart/form-data; boundary=x",
+        400,
+        "malformed_request",
+    ),
     "a form cut short": (
         b'--x\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\r\n\r\nabc',
         "multipart/form-data; boundary=x",
