@@ -29,6 +29,7 @@ class Photo(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("state IN ('checking', 'ready', 'refused', 'erased')", name="photo_state"),
         Index("photo_of_subject", "tenant_id", "subject_id", "id"),
+        Index("photo_expiry", "expires_at", postgresql_where=text("state <> 'erased'")),
         Index("photo_unchecked", "created_at", postgresql_where=text("state = 'checking'")),
         {
             "info": table_info(

@@ -493,6 +493,7 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("photo_of_subject", "photo", ["tenant_id", "subject_id", "id"], unique=False)
+    op.create_index("photo_expiry", "photo", ["expires_at"], postgresql_where=sa.text("state <> 'erased'"))
     op.create_index(
         "photo_unchecked", "photo", ["created_at"], unique=False, postgresql_where=sa.text("state = 'checking'")
     )
