@@ -40,6 +40,8 @@ $(STAMP): pyproject.toml uv.lock Makefile
 	"$$uv" sync --frozen --inexact --python $(BIN)/python --extra worker --extra local --extra console; \
 	: "The lock holds no torch, because the right build differs by machine; --no-config lets this one in."; \
 	"$$uv" pip install --no-config --python $(BIN)/python $(TORCH); \
+	: "Importing compiles (pymatting to machine code, for half a minute), so that the first start need not."; \
+	$(BIN)/python -c 'import api.main, pymatting, torch, worker.main'; \
 	touch $@
 
 demo: install

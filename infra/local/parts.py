@@ -14,7 +14,8 @@ from infra.local import process
 from infra.local.errors import PartFailed
 from infra.local.process import Command
 
-_READY_SECONDS = 120.0
+# The first start on a small machine compiles what the worker computes with.
+_READY_SECONDS = 240.0
 _DRAIN_SECONDS = 26.0
 
 
