@@ -24,6 +24,10 @@ ACTIVE_KEK = text("""
     WHERE tenant_id = :tenant AND purpose = 'kek' AND state = 'active'
 """)
 
+SUBJECT_KEY_HELD = text("""
+    SELECT EXISTS (SELECT FROM keystore.subject_key WHERE tenant_id = :tenant AND subject_id = :subject)
+""")
+
 # Each of the next two reads a wrap and the KEK that opens it in one statement, so that both are of one moment,
 # whatever a rotation does meanwhile.
 

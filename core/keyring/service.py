@@ -33,6 +33,7 @@ from core.keyring.listener import ShredListener
 from core.keyring.provider import KeyProvider, Wrapped
 from core.keyring.sealer import Lifeline, Sealer
 from core.keyring.sealing import new_key, open_value, seal_value
+from core.keyring.signing_keys import SigningKeys
 from core.settings import KeySettings
 
 logger = logging.getLogger("likeness.keyring")
@@ -59,6 +60,7 @@ class Keyring:
             seconds=settings.cache_seconds, uses=settings.cache_uses
         )
         self._lifelines: weakref.WeakValueDictionary[tuple[UUID, UUID], Lifeline] = weakref.WeakValueDictionary()
+        self.signing = SigningKeys(database, provider)
         _, connect_args = database.keys.dialect.create_connect_args(database.keys.url)
         self._listener = ShredListener(connect_args, on_word=self._hear, on_gap=self._forget_all)
 
@@ -149,6 +151,20 @@ class Keyring:
         if self._listener.healthy:
             self._sealers.put(place, sealer, ticket=ticket)
         return sealer
+
+    async def holds_subject_key(self, tenant_id: UUID, subject_id: UUID) -> bool:
+        """Whether the key store itself still has a wrap of this subject's key: asked after a shred, past every cache."""
+        async with self._keystore(tenant_id) as connection:
+            found = await connection.execute(queries.SUBJECT_KEY_HELD, {"tenant": tenant_id, "subject": subject_id})
+            return bool(found.scalar_one())
+
+    async def key_version(self, tenant_id: UUID) -> int:
+        """The tenant's active KEK version. Raises KeyProviderUnavailable for a tenant without keys."""
+        async with self._keystore(tenant_id) as connection:
+            kek = (await connection.execute(queries.ACTIVE_KEK, {"tenant": tenant_id})).first()
+        if kek is None:
+            raise KeyProviderUnavailable("The tenant has no keys.")
+        return int(kek.version)
 
     async def blind_index(self, tenant_id: UUID, field: str, value: str) -> bytes:
         """32 bytes by which a sealed field is found: equal values of one field of one tenant give equal bytes.

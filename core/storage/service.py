@@ -30,7 +30,7 @@ class SealedStore:
 
     def __init__(self, objects: Objects, keyring: Keyring) -> None:
         self.objects = objects
-        self._keyring = keyring
+        self.keyring = keyring
 
     async def write(  # noqa: PLR0913 (an asset is described by that many facts)
         self,
@@ -52,7 +52,7 @@ class SealedStore:
         """
         asset_id = new_id()
         context = Context(tenant_id, AssetKind(kind).value, subject=subject_id, object_id=asset_id)
-        sealer = await self._keyring.subject_sealer(tenant_id, subject_id)
+        sealer = await self.keyring.subject_sealer(tenant_id, subject_id)
         key, wrapped = sealer.new_object_key(context)
         object_name = f"{tenant_id.hex}/{uuid4().hex}"
         clear = _Counted(data)
@@ -125,7 +125,7 @@ class SealedStore:
         context = Context(
             asset.tenant_id, asset.kind, subject=asset.subject_id, object_id=asset.id, version=asset.version
         )
-        sealer = await self._keyring.subject_sealer(asset.tenant_id, asset.subject_id)
+        sealer = await self.keyring.subject_sealer(asset.tenant_id, asset.subject_id)
         return sealer.open_object_key(asset.wrapped_key, context), context
 
 

@@ -126,6 +126,15 @@ class Objects:
         with _answering(), suppress(FileNotFoundError):
             await obstore.delete_async(self._store, name)
 
+    async def present(self, name: str) -> bool:
+        """Whether there is an object of this name."""
+        with _answering():
+            try:
+                await obstore.head_async(self._store, name)
+            except FileNotFoundError:
+                return False
+            return True
+
     async def list_older_than(self, moment: datetime) -> AsyncIterator[list[str]]:
         """Names of objects last written before the moment, in lists of at most 500."""
         with _answering():

@@ -1,0 +1,154 @@
+"""The log as a tree: give leaves their numbers, sign checkpoints, prove.
+
+Invariants of this file:
+- Leaves are appended without a number, in the transactions of what they tell, and wait for nobody. The sequencer comes
+  later, holds the tenant's row of `audit_tree`, and numbers them without gaps in the order in which it finds them.
+- Numbers, nodes and checkpoints are only ever added. A checkpoint is signed in the transaction that adds what it covers,
+  so no two checkpoints of one log contradict each other.
+- A proof reads O(log n) nodes, in one statement.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import insert, text, tuple_
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.audit import note, tree
+from core.audit.models import AuditCheckpoint, AuditEntry, AuditNode, AuditTree
+from core.errors import NotFound
+
+AT_ONCE = 1000
+
+_NUMBER = text("""
+    UPDATE audit_entry SET number = given.number
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS bigint[])) AS given (id, number)
+    WHERE audit_entry.id = given.id
+""")
+
+
+@dataclass(frozen=True)
+class Inclusion:
+    """That an entry is in the tree of a checkpoint: the audit path of RFC 6962, from the leaf's sibling up."""
+
+    entry: AuditEntry
+    checkpoint: AuditCheckpoint
+    proof: list[bytes]
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """That the tree of the later checkpoint begins with the whole tree of the earlier one."""
+
+    earlier: AuditCheckpoint
+    later: AuditCheckpoint
+    proof: list[bytes]
+
+
+async def sequence(session: AsyncSession, *, tenant_id: UUID, signer: note.Signer) -> AuditCheckpoint | None:
+    """Take up to 1,000 waiting leaves into the tree, and sign it. None when none waits."""
+    # 1. One sequencer at a time for this tenant.
+    await session.exec(upsert(AuditTree).values(tenant_id=tenant_id, size=0).on_conflict_do_nothing())
+    query = select(AuditTree).where(AuditTree.tenant_id == tenant_id).with_for_update()
+    grown = (await session.exec(query.execution_options(populate_existing=True))).one()
+    # 2. The leaves that wait.
+    waiting = (
+        await session.exec(
+            select(AuditEntry.id, AuditEntry.leaf_hash)
+            .where(AuditEntry.tenant_id == tenant_id, col(AuditEntry.number).is_(None))
+            .order_by(col(AuditEntry.id))
+            .limit(AT_ONCE)
+        )
+    ).all()
+    if not waiting:
+        return None
+    ids, hashes = [entry_id for entry_id, _ in waiting], [leaf_hash for _, leaf_hash in waiting]
+    numbers = range(grown.size, grown.size + len(ids))
+    await (await session.connection()).execute(_NUMBER, {"ids": ids, "numbers": list(numbers)})
+    # 3. The subtrees that are complete now.
+    edge = await _nodes(session, tenant_id, tree.cover((0, grown.size)))
+    added = dict(tree.grow(grown.size, hashes, edge))
+    rows = [
+        {"tenant_id": tenant_id, "level": level, "place": place, "hash": found}
+        for (level, place), found in added.items()
+    ]
+    await session.execute(insert(AuditNode), rows)
+    # 4. The checkpoint.
+    grown.size = numbers.stop
+    session.add(grown)
+    root = tree.hash_of((0, grown.size), edge | added)
+    name = note.origin(tenant_id)
+    signed = note.sign(note.checkpoint_text(name, size=grown.size, root_hash=root), name=name, signer=signer)
+    checkpoint = AuditCheckpoint(tenant_id=tenant_id, size=grown.size, root_hash=root, note=signed)
+    session.add(checkpoint)
+    await session.flush()
+    return checkpoint
+
+
+async def waiting(session: AsyncSession, *, limit: int) -> Sequence[UUID]:
+    """Tenants with leaves that have no number yet. In a system session."""
+    query = select(AuditEntry.tenant_id).where(col(AuditEntry.number).is_(None)).distinct().limit(limit)
+    return (await session.exec(query)).all()
+
+
+async def checkpoint(session: AsyncSession, *, size: int | None = None) -> AuditCheckpoint:
+    """The newest checkpoint, or the one of this very size. Raises NotFound."""
+    query = select(AuditCheckpoint).order_by(col(AuditCheckpoint.size).desc()).limit(1)
+    if size is not None:
+        query = query.where(AuditCheckpoint.size == size)
+    found = (await session.exec(query)).first()
+    if found is None:
+        raise NotFound("There is no such checkpoint." if size is not None else "No checkpoint has been signed yet.")
+    return found
+
+
+async def entries(session: AsyncSession, *, start: int, limit: int) -> Sequence[AuditEntry]:
+    """Sequenced entries from this number on, in the order of the log."""
+    query = select(AuditEntry).where(col(AuditEntry.number) >= start).order_by(col(AuditEntry.number)).limit(limit)
+    return (await session.exec(query)).all()
+
+
+async def inclusion(
+    session: AsyncSession, *, entry_id: UUID | None = None, number: int | None = None, size: int | None = None
+) -> Inclusion:
+    """Prove that an entry, named by its id or its number, is in the log. size: of the checkpoint, else the newest.
+
+    Raises NotFound for an entry that is unknown, waits for its number, or is not in that checkpoint.
+    """
+    named = AuditEntry.id == entry_id if number is None else AuditEntry.number == number
+    entry = (await session.exec(select(AuditEntry).where(named))).first()
+    if entry is None:
+        raise NotFound
+    found = await checkpoint(session, size=size)
+    if entry.number is None or entry.number >= found.size:
+        raise NotFound("The entry is not in this checkpoint; a later one will hold it.")
+    proof = await _hashes(session, found.tenant_id, tree.inclusion_ranges(entry.number, found.size))
+    return Inclusion(entry=entry, checkpoint=found, proof=proof)
+
+
+async def consistency(session: AsyncSession, *, old: int, size: int | None = None) -> Consistency:
+    """Prove that the log only grew since the checkpoint of the size `old`. Raises NotFound for an unknown checkpoint."""
+    earlier, later = await checkpoint(session, size=old), await checkpoint(session, size=size)
+    if earlier.size > later.size:
+        earlier, later = later, earlier
+    proof = await _hashes(session, later.tenant_id, tree.consistency_ranges(earlier.size, later.size))
+    return Consistency(earlier=earlier, later=later, proof=proof)
+
+
+async def _hashes(session: AsyncSession, tenant_id: UUID, spans: Sequence[tree.Range]) -> list[bytes]:
+    nodes = await _nodes(session, tenant_id, tree.nodes_for(spans))
+    return [tree.hash_of(span, nodes) for span in spans]
+
+
+async def _nodes(session: AsyncSession, tenant_id: UUID, named: Iterable[tree.Node]) -> dict[tree.Node, bytes]:
+    wanted = sorted(named)
+    if not wanted:
+        return {}
+    place = tuple_(col(AuditNode.level), col(AuditNode.place))
+    query = select(AuditNode.level, AuditNode.place, AuditNode.hash).where(
+        AuditNode.tenant_id == tenant_id, place.in_(wanted)
+    )
+    return {(level, at): found for level, at, found in (await session.exec(query)).all()}
