@@ -43,7 +43,7 @@ class DiffusionModel:
         loader: Any = AutoPipelineForInpainting
         self._pipeline = loader.from_pretrained(
             str(path),
-            torch_dtype=torch.bfloat16 if self.device == "cuda" else torch.float32,
+            dtype=torch.bfloat16 if self.device == "cuda" else torch.float32,
             use_safetensors=True,
             local_files_only=True,
         ).to(self.device)
@@ -63,7 +63,8 @@ class DiffusionModel:
         Raises:
             OutOfMemory: the batch does not fit the device.
         """
-        height, width, steps, guidance, strength = requests[0].shape
+        first = requests[0]
+        height, width = first.picture.shape[:2]
         try:
             with torch.inference_mode():
                 painted = self._pipeline(
@@ -73,9 +74,9 @@ class DiffusionModel:
                     mask_image=[Image.fromarray(request.mask) for request in requests],
                     height=height,
                     width=width,
-                    num_inference_steps=steps,
-                    guidance_scale=guidance,
-                    strength=strength,
+                    num_inference_steps=first.steps,
+                    guidance_scale=first.guidance,
+                    strength=first.strength,
                     generator=[torch.Generator("cpu").manual_seed(request.seed) for request in requests],
                     output_type="np",
                 ).images
