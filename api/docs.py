@@ -53,7 +53,7 @@ _REFERENCE = (
   mono-font="ui-monospace, 'SF Mono', Menlo, Consolas, monospace"
   load-fonts="false" show-header="false" allow-server-selection="false" allow-spec-url-load="false"
   allow-spec-file-load="false" persist-auth="false" show-method-in-nav-bar="as-colored-text"
-  default-schema-tab="example" schema-description-expanded="true" sort-tags="false"
+  default-schema-tab="example" schema-description-expanded="true" sort-tags="false" sort-endpoints-by="path"
   info-description-headings-in-navbar="true">
   <div slot="nav-logo" class="brand"><img src="/docs/static/mark.svg" alt="" width="30" height="30">
   <span>Likeness</span></div>

@@ -21,7 +21,7 @@ from api.follow import RETRY_MS, events
 from api.idempotency import IdempotencyKey, once
 from api.paging import Cursor, Limit
 from api.problems import ALWAYS, CREATING, PAGED, documented
-from api.wire import ExpiresAfter, Filter
+from api.wire import PLAIN_TEXT, ExpiresAfter, Filter
 from core.bootstrap import Parts
 from core.errors import (
     ConsentRequired,
@@ -51,7 +51,7 @@ class NewHeadshots(Struct, kw_only=True, forbid_unknown_fields=True):
 
     photo_id: Annotated[str, Meta(max_length=64, examples=["pho_0199b3c4d5e67f8090a1b2c3d4e5f608"])]
     styles: Annotated[
-        list[Annotated[str, Meta(max_length=64)]],
+        list[Annotated[str, Meta(max_length=64, examples=["studio-grey"])]],
         Meta(
             min_length=1,
             max_length=submit.MOST_STYLES,
@@ -363,6 +363,7 @@ class HeadshotController(Controller):
                 name="Last-Event-ID",
                 required=False,
                 max_length=64,
+                schema_extra=PLAIN_TEXT,
                 description="Go on after this event; left out, from the beginning.",
             ),
         ] = None,

@@ -15,6 +15,7 @@ from litestar import Request
 from litestar.params import HeaderParameter
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.wire import PLAIN_TEXT
 from core.bootstrap import Parts
 from core.errors import IdempotencyKeyMissing, MalformedRequest
 from core.idempotency import service as idempotency
@@ -29,6 +30,7 @@ IdempotencyKey = Annotated[
         required=False,
         min_length=1,
         max_length=LONGEST_KEY,
+        schema_extra=PLAIN_TEXT,
         description="A fresh random text per request, the same one again on a retry. Remembered for 24 hours.",
     ),
 ]

@@ -11,7 +11,7 @@ from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, License, SecurityScheme, Server, Tag
+from litestar.openapi.spec import Components, SecurityScheme, Server, Tag
 
 from api.api_keys import ApiKeyController
 from api.assets import AssetController, LinkController
@@ -79,7 +79,6 @@ def _openapi(settings: Settings) -> OpenAPIConfig:
         version="1.0",
         summary="Privacy-first AI headshots.",
         description=DESCRIPTION,
-        license=License(name="Apache-2.0", identifier="Apache-2.0"),
         servers=[Server(url=settings.api.public_url)],
         tags=TAGS,
         path="/schema",

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from litestar.params import QueryParameter
 
+from api.wire import PLAIN_TEXT
 from core.errors import CursorInvalid
 
 _VERSION = b"\x01"
@@ -19,7 +20,12 @@ _UUID_BYTES = 16
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="How many at most.")]
 Cursor = Annotated[
     str | None,
-    QueryParameter(max_length=64, required=False, description="`next_cursor` of the page before; leave out to start."),
+    QueryParameter(
+        max_length=64,
+        required=False,
+        schema_extra=PLAIN_TEXT,
+        description="`next_cursor` of the page before; leave out to start.",
+    ),
 ]
 
 

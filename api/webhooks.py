@@ -13,7 +13,7 @@ from api.auth import requires_active, requires_scope
 from api.idempotency import IdempotencyKey, once
 from api.paging import Cursor, Limit
 from api.problems import ALWAYS, CREATING, PAGED, documented
-from api.wire import Label
+from api.wire import PLAIN_TEXT, Label
 from core.bootstrap import Parts
 from core.errors import (
     IdempotencyInFlight,
@@ -41,7 +41,7 @@ Url = Annotated[
     ),
 ]
 Events = Annotated[
-    list[Annotated[str, Meta(max_length=64)]],
+    list[Annotated[str, Meta(max_length=64, examples=["headshot.completed"])]],
     Meta(
         max_length=32,
         description="Which events; none named means all but `headshot.progress`.",
@@ -315,7 +315,10 @@ class WebhookDeliveryController(Controller):
         parts: NamedDependency[Parts],
         caller: NamedDependency[Caller],
         endpoint_id: Annotated[
-            str | None, QueryParameter(required=False, max_length=64, description="Only those of this endpoint.")
+            str | None,
+            QueryParameter(
+                required=False, max_length=64, schema_extra=PLAIN_TEXT, description="Only those of this endpoint."
+            ),
         ] = None,
         limit: Limit = 20,
         cursor: Cursor = None,

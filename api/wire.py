@@ -1,8 +1,9 @@
 """Types that several wire schemas share. Examples are invented; no real person's data is among them."""
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
+from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import HeaderParameter, QueryParameter
 from msgspec import Meta, Struct
 
@@ -36,6 +37,9 @@ Jurisdiction = Annotated[
         examples=["DE", "US-IL"],
     ),
 ]
+# An optional parameter that is sent is a text; null is only what our handlers see when it is not.
+PLAIN_TEXT: dict[str, Any] = {"one_of": None, "type": OpenAPIType.STRING}
+
 Text = Annotated[str, Meta(min_length=1, max_length=50_000, pattern=_LINES)]
 ExpiresAfter = Annotated[
     int,
@@ -53,10 +57,14 @@ Wait = Annotated[
         name="Prefer",
         required=False,
         max_length=100,
-        description="`wait=5` holds the answer for up to that many seconds (at most 20) until the face check is done.",
+        schema_extra=PLAIN_TEXT,
+        description="`wait=5` holds the answer for that many seconds (at most 20) until the face check is done.",
     ),
 ]
-Filter = Annotated[str | None, QueryParameter(required=False, max_length=64, description="Only those of one subject.")]
+Filter = Annotated[
+    str | None,
+    QueryParameter(required=False, max_length=64, schema_extra=PLAIN_TEXT, description="Only those of this subject."),
+]
 
 LONGEST_FUTURE = timedelta(days=3650)
 
@@ -75,8 +83,8 @@ class Erasure(Struct, frozen=True, kw_only=True):
     state: Annotated[
         str,
         Meta(
-            description="`shredded`: the key is destroyed, nothing can be read again. `erased`: ciphertext and rows are "
-            "gone as well.",
+            description="`shredded`: the key is destroyed, nothing can be read again. "
+            "`erased`: ciphertext and rows are gone as well.",
             examples=["shredded"],
         ),
     ]

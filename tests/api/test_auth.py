@@ -9,6 +9,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.clock import frozen_at, now
+from core.tenants import credentials
 from core.tenants import service as tenants
 from core.tenants.models import Mode, TenantState
 from tests.api.conftest import OPERATOR_TOKEN, Api
@@ -74,7 +75,7 @@ async def test_a_typo_is_refused_by_its_checksum_without_asking_the_database(api
 
 async def test_a_key_whose_secret_is_another_is_refused(api: Api, platform: Platform) -> None:
     other = await a_platform(api.parts)
-    swapped = tenants.credentials.mint(platform.caller.api_key_id, Mode.LIVE)[0]
+    swapped = credentials.mint(platform.caller.api_key_id, Mode.LIVE)[0]
     assert await _status(api, f"Bearer {swapped}") == (401, "credential_invalid")
     assert await _status(api, f"Bearer {other.key}") == (200, "")
 

@@ -25,7 +25,7 @@ async def test_all_parts_well_is_ready(api: Api) -> None:
 async def test_a_queue_that_is_away_degrades_and_still_serves(api: Api) -> None:
     pool = api.parts.queue.redis.connection_pool
     await pool.disconnect()
-    pool.reset()
+    pool.reset()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
     pool.connection_kwargs["port"] = 1
     answer = await api.http.get("/health/ready")
     assert (answer.status_code, answer.json()["status"], answer.json()["parts"]["queue"]) == (

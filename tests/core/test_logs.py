@@ -23,10 +23,9 @@ def line(level: int, message: object, *arguments: object, error: BaseException |
 
 
 def raised(message: str) -> ValueError:
-    try:
+    with pytest.raises(ValueError, match=r".") as caught:
         raise ValueError(message)
-    except ValueError as error:
-        return error
+    return caught.value
 
 
 @pytest.mark.parametrize(
@@ -68,10 +67,9 @@ def test_an_exception_is_its_type_and_place_and_no_more() -> None:
 
 
 def test_the_place_of_an_error_in_a_library_is_where_we_called_it() -> None:
-    try:
+    with pytest.raises(json.JSONDecodeError) as caught:
         json.loads("{")
-    except json.JSONDecodeError as error:
-        assert place_of(error).startswith("tests/core/test_logs.py:")
+    assert place_of(caught.value).startswith("tests/core/test_logs.py:")
     assert place_of(ValueError()) == "unknown"
 
 
