@@ -96,13 +96,46 @@ class WorkerSettings(BaseSettings):
 
 
 class ModelSettings(BaseSettings):
-    """The diffusion model: a folder of a diffusers inpainting pipeline. None keeps the style's own studio backdrop."""
+    """The diffusion model and how the engine runs it.
+
+    path: a folder of a diffusers inpainting pipeline. None keeps the style's own studio backdrop.
+    registry: where models are pinned; one that is not does not start.
+    scheduler: the model's own, or another over the model's own noise schedule.
+    precision: auto is bfloat16 on a GPU that has it and float32 elsewhere.
+    mode: how the U-Net is called; compile and graphs fall back to eager where they do not work.
+    attention: auto tries the kernels of a GPU per shape.
+    max_rows: rows in one forward pass, at most; a guided picture takes two.
+    tenant_share: of those rows, that one tenant may hold while others wait.
+    """
 
     model_config = _group("MODEL")
     path: Path | None = None
+    registry: Path = Path("var/models")
     steps: int = Field(default=20, ge=1, le=150)
     guidance: float = Field(default=5.0, ge=0, le=30)
     strength: float = Field(default=0.6, gt=0, le=1)
+    scheduler: Literal["model", "ddim", "euler", "dpm++"] = "model"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    mode: Literal["eager", "compile", "graphs"] = "eager"
+    attention: Literal["auto", "sdpa", "flash", "cudnn", "xformers"] = "auto"
+    max_rows: int = Field(default=32, ge=2, le=256)
+    tenant_share: float = Field(default=0.5, gt=0, le=1)
+
+
+class ProvenanceSettings(BaseSettings):
+    """How headshots are signed.
+
+    time_stamp_url: an RFC 3161 authority. With it a signature outlives its certificate, which may then be short-lived.
+    signer_days: how long a tenant's certificate is good for; without time stamps, what it signed is as long.
+    rotate_days: after how many days a tenant's certificate is replaced.
+    checks_per_minute: pictures that one stranger may have checked.
+    """
+
+    model_config = _group("PROVENANCE")
+    time_stamp_url: str | None = None
+    signer_days: int = Field(default=10 * 365, ge=1, le=20 * 365)
+    rotate_days: int = Field(default=365, ge=1)
+    checks_per_minute: int = Field(default=20, ge=1)
 
 
 class Settings(BaseSettings):
@@ -151,3 +184,8 @@ class Settings(BaseSettings):
     def model(self) -> ModelSettings:
         """The diffusion model."""
         return ModelSettings()
+
+    @cached_property
+    def provenance(self) -> ProvenanceSettings:
+        """How headshots are signed."""
+        return ProvenanceSettings()

@@ -142,7 +142,10 @@ async def open_studio(settings: Settings) -> AsyncIterator[Studio]:
     try:
         await loop.run_in_executor(threads, pipeline.warm)
         engine = await loop.run_in_executor(threads, Engine.load, settings.model)
-        yield Studio(engine=engine, threads=threads)
+        try:
+            yield Studio(engine=engine, threads=threads)
+        finally:
+            await asyncio.to_thread(engine.close)
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
 

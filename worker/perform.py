@@ -103,6 +103,7 @@ async def _make(hands: Hands, claim: Claim, hold: Hold) -> tuple[list[Outcome], 
                 engine=hands.in_studio.engine,
                 sandbox=claim.mode == Mode.TEST,
                 check=hold.check,
+                tenant=claim.tenant_id.hex,
             )
         except Refused as refused:
             outcomes.append(_refused(refused, style, seconds=_since(began)))

@@ -1,44 +1,50 @@
-"""The engine: paints what the studio asks for, requests that wait together in one call.
+"""The engine: paints what the studio asks for, all requests in flight in one running batch.
 
-Today a batch holds requests of one shape, and runs from its first step to its last; requests that arrive meanwhile wait
-for the next. The interface promises nothing of that: a caller awaits `paint` and gets its own picture.
+The studio awaits `paint` and gets its own picture; that others were painted in the same passes shows in nothing but the
+time it took. torch is loaded only when a model is.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Protocol
 
 from core.settings import ModelSettings
-from worker.engine.request import OutOfMemory, Painted, PaintRequest
+from worker.engine.request import EngineClosed, NoModel, Painted, PaintRequest
 
-MAX_BATCH = 8
-"""Requests in one call, at most."""
+if TYPE_CHECKING:
+    from worker.engine.loop import StepLoop
 
-
-class NoModel(Exception):
-    """The engine was asked to paint and no model is configured."""
+LEAVE_SECONDS = 10.0
+"""What `close` gives a step in hand."""
 
 
 class Model(Protocol):
-    """What the engine needs of a model; `DiffusionModel` is the one there is."""
+    """A loaded model, as the studio sees it.
 
-    size: int
-    steps: int
-    guidance: float
-    strength: float
+    Attributes:
+        size: side in px that it was made for.
+        steps: of the scheduler, per picture.
+        guidance: classifier-free guidance scale.
+        strength: how far from the style's own backdrop it may go.
+    """
 
-    def paint(self, requests: Sequence[PaintRequest]) -> list[npt.NDArray[np.uint8]]:
-        """Paint requests of one shape; may raise `OutOfMemory`."""
+    @property
+    def size(self) -> int: ...  # noqa: D102
+    @property
+    def steps(self) -> int: ...  # noqa: D102
+    @property
+    def guidance(self) -> float: ...  # noqa: D102
+    @property
+    def strength(self) -> float: ...  # noqa: D102
 
+    def serve(self) -> "StepLoop":
+        """Begin to paint."""
 
-_Waiting = tuple[PaintRequest, asyncio.Future[Painted]]
+    def describe(self) -> dict[str, Any]:
+        """What runs and how, for `likeness doctor` and the metrics."""
 
 
 class Engine:
-    """One per worker process, used from one event loop.
+    """One per worker process.
 
     Attributes:
         model: None when none is configured: then the style's own backdrop stands, and `paint` is not to be called.
@@ -46,8 +52,7 @@ class Engine:
 
     def __init__(self, model: Model | None = None) -> None:
         self.model = model
-        self._waiting: list[_Waiting] = []
-        self._runner: asyncio.Task[None] | None = None
+        self._loop = model.serve() if model is not None else None
 
     @classmethod
     def load(cls, settings: ModelSettings) -> "Engine":
@@ -55,61 +60,65 @@ class Engine:
 
         Raises:
             OSError: the folder is no usable model.
+            ModelRefused: it is not pinned, or is not what was pinned.
         """
         if settings.path is None:
             return cls()
-        from worker.engine.diffusion import DiffusionModel
+        from worker.engine.model import open_model
 
-        return cls(
-            DiffusionModel(settings.path, steps=settings.steps, guidance=settings.guidance, strength=settings.strength)
-        )
+        return cls(open_model(settings))
 
     async def paint(self, request: PaintRequest) -> Painted:
-        """Paint one picture. Cancelling the caller takes the request out of the queue.
+        """Paint one picture. Cancelling the caller frees the request's slot within one step.
 
         Raises:
             NoModel: there is none.
-            OutOfMemory: the request does not fit the device even alone.
+            EngineClosed: the engine is leaving.
+            ValueError: a request that no model could serve.
+            OutOfMemory: it does not fit the device even alone.
+            NotANumber: the model's output for it is not finite.
+            Exception: whatever the request's own `check` raised.
         """
-        if self.model is None:
+        if self._loop is None:
             raise NoModel
-        future: asyncio.Future[Painted] = asyncio.get_running_loop().create_future()
-        self._waiting.append((request, future))
-        if self._runner is None or self._runner.done():
-            self._runner = asyncio.create_task(self._run(self.model))
-        return await future
-
-    async def _run(self, model: Model) -> None:
-        """Paint until nothing waits."""
-        # Let everyone who is about to ask in this turn of the loop ask first.
-        await asyncio.sleep(0)
-        while batch := self._next_batch():
-            await self._paint_batch(model, batch)
-
-    def _next_batch(self) -> list[_Waiting]:
-        """Take the longest waiting request and those that can go with it."""
-        self._waiting = [entry for entry in self._waiting if not entry[1].done()]
-        if not self._waiting:
-            return []
-        shape = self._waiting[0][0].shape
-        batch = [entry for entry in self._waiting if entry[0].shape == shape][:MAX_BATCH]
-        self._waiting = [entry for entry in self._waiting if entry not in batch]
-        return batch
-
-    async def _paint_batch(self, model: Model, batch: list[_Waiting]) -> None:
-        """Paint a batch; one that does not fit is halved until it does. A failure reaches its callers alone."""
+        while True:
+            loop = self._loop
+            try:
+                job = loop.submit(request)
+                break
+            except EngineClosed:
+                # A reload may have changed the model between the two lines above.
+                if loop is self._loop:
+                    raise
         try:
-            pictures = await asyncio.to_thread(model.paint, [request for request, _ in batch])
-        except Exception as error:  # noqa: BLE001 - whatever it is, the callers must have it, and the engine go on
-            if isinstance(error, OutOfMemory) and len(batch) > 1:
-                middle = len(batch) // 2
-                await self._paint_batch(model, batch[:middle])
-                await self._paint_batch(model, batch[middle:])
-                return
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
-            return
-        for (_, future), picture in zip(batch, pictures, strict=True):
-            if not future.done():
-                future.set_result(Painted(picture))
+            return await asyncio.wrap_future(job.future)
+        except asyncio.CancelledError:
+            loop.cancel(job)
+            raise
+
+    def reload(self, model: Model) -> None:
+        """Change the model without losing a request: those in flight end on the old one, new ones begin on the new."""
+        old, self._loop = self._loop, model.serve()
+        self.model = model
+        if old is not None:
+            old.finish()
+
+    def describe(self) -> dict[str, Any]:
+        """What runs and how: empty without a model."""
+        if self.model is None or self._loop is None:
+            return {}
+        running = {name: getattr(self._loop, name) for name in ("active", "waiting", "steps", "passes")}
+        return {**self.model.describe(), **running}
+
+    async def drain(self, seconds: float) -> bool:
+        """Take no more and let what is in flight end, at most so long; whether it did."""
+        if self._loop is None:
+            return True
+        self._loop.finish()
+        return await asyncio.to_thread(self._loop.join, seconds)
+
+    def close(self) -> None:
+        """Leave at the next step; whoever still waits gets `EngineClosed`."""
+        if self._loop is not None:
+            self._loop.stop()
+            self._loop.join(LEAVE_SECONDS)

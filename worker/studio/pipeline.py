@@ -114,7 +114,9 @@ def prepare(photo: bytes, *, check: Check) -> Sitting:
     return Sitting(report, framed, cut, face_lock.hull_of(framed), timings)
 
 
-async def make(sitting: Sitting, style: Style, *, seed: int, engine: Engine, sandbox: bool, check: Check) -> Made:
+async def make(
+    sitting: Sitting, style: Style, *, seed: int, engine: Engine, sandbox: bool, check: Check, tenant: str = ""
+) -> Made:
     """Make one style's headshot.
 
     Args:
@@ -124,6 +126,7 @@ async def make(sitting: Sitting, style: Style, *, seed: int, engine: Engine, san
         engine: repaints the backdrop if it has a model; the style's own backdrop stands otherwise.
         sandbox: write the sandbox mark across the picture.
         check: see `Check`.
+        tenant: opaque key; the engine keeps tenants apart by it.
 
     Raises:
         Refused: the still-me gate found the face or the skin tone altered.
@@ -137,7 +140,7 @@ async def make(sitting: Sitting, style: Style, *, seed: int, engine: Engine, san
         own = await asyncio.to_thread(face_lock.own_pixels, sitting.framed, recipe)
     check("backdrop", 0.2)
     with _timed(timings, "backdrop"):
-        behind = await _backdrop(style, seed=seed, engine=engine)
+        behind = await _backdrop(style, seed=seed, engine=engine, tenant=tenant, check=check)
     check("composite", 0.6)
     with _timed(timings, "composite"):
         picture = await asyncio.to_thread(
@@ -178,7 +181,7 @@ def _look(picture: Picture) -> tuple[FaceReport, Picture | None, find_face.Face 
     return report, near, face, crop
 
 
-async def _backdrop(style: Style, *, seed: int, engine: Engine) -> vision.Plane:
+async def _backdrop(style: Style, *, seed: int, engine: Engine, tenant: str, check: Check) -> vision.Plane:
     """The style's own backdrop, repainted by the engine when it has a model, under a film grain."""
     drawn = await asyncio.to_thread(backdrop.draw, style, seed=seed)
     if engine.model is not None:
@@ -194,6 +197,9 @@ async def _backdrop(style: Style, *, seed: int, engine: Engine) -> vision.Plane:
                 guidance=engine.model.guidance,
                 strength=engine.model.strength,
                 seed=seed,
+                tenant=tenant,
+                # From 0.2 to 0.5 of the style's work; the engine asks before each of its steps.
+                check=lambda share: check("backdrop", 0.2 + 0.3 * share),
             )
         )
         drawn = await asyncio.to_thread(backdrop.from_painted, painted.picture)
