@@ -36,6 +36,7 @@ class Program:
     """A module of ours, run by this Python.
 
     before: done before each start.
+    inherits: open descriptors that it keeps.
     ready: asked until it says yes.
     """
 
@@ -48,13 +49,16 @@ class Program:
         environment: Mapping[str, str],
         ready: Callable[[], Awaitable[bool]],
         before: Callable[[], None] = lambda: None,
+        inherits: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.log = log
         self.process: Process | None = None
         self._before = before
         self._ready = ready
-        self._command = Command(argv=[sys.executable, "-m", *arguments], log=log, environment=environment)
+        self._command = Command(
+            argv=[sys.executable, "-m", *arguments], log=log, environment=environment, inherits=inherits
+        )
 
     async def start(self) -> None:
         """Start and wait until it is ready. Raises PartFailed."""

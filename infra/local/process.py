@@ -28,6 +28,7 @@ class Command:
     log: the file that its output is appended to, readable by its owner alone.
     on_orphaned: the signal that it gets when its parent dies.
     account: the account to drop to, None to stay.
+    inherits: open descriptors that the child keeps, at the same numbers.
     """
 
     argv: Sequence[str | Path]
@@ -36,6 +37,7 @@ class Command:
     on_orphaned: signal.Signals = signal.SIGTERM
     account: Account | None = None
     folder: Path | None = None
+    inherits: Sequence[int] = ()
 
 
 def _leash(parent: int, on_orphaned: signal.Signals) -> Callable[[], None]:
@@ -69,6 +71,7 @@ async def start(command: Command) -> Process:
             group=account.gid if account else None,
             extra_groups=[] if account else None,
             process_group=0,
+            pass_fds=tuple(command.inherits),
             umask=0o077,
             # No more than one call into a library that is loaded already, so it is safe between fork and exec.
             preexec_fn=_leash(os.getpid(), command.on_orphaned),

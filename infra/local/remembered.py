@@ -79,3 +79,23 @@ async def settle_port(kept: int | None, *, patience: float = 3, insist: bool = F
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+async def listen(kept: int | None, *, patience: float, insist: bool) -> socket.socket:
+    """A socket that listens on the port of the last start, or on another as `settle_port` does.
+
+    Whoever holds it owns the port: no other program can take it between two starts of the server behind it, and whoever
+    connects meanwhile waits instead of being refused.
+    """
+    while True:
+        port = await settle_port(kept, patience=patience, insist=insist)
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except OSError:
+            listener.close()  # another program was faster
+            continue
+        listener.listen(1024)
+        listener.setblocking(False)
+        return listener

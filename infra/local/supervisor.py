@@ -23,7 +23,7 @@ from infra.local.errors import LocalError
 from infra.local.home import Home, sha256_of
 from infra.local.parts import Part, Program, api_answers, file_appears
 from infra.local.postgres import APP, KEYS, OWNER, SYSTEM, Postgres
-from infra.local.remembered import HOST, read_json, settle_port, write_json
+from infra.local.remembered import HOST, listen, read_json, write_json
 from infra.local.valkey import Valkey
 
 logger = logging.getLogger("likeness.local")
@@ -149,7 +149,9 @@ class Supervisor:
         remembered = self.home.run / "api.json"
         wanted = int(self._given.get("LIKENESS_API_PORT") or 0)
         kept = wanted or (read_json(remembered) or {}).get("port") or _USUAL_PORT
-        port = await settle_port(kept, patience=_ASKED_PORT_SECONDS if wanted else 1, insist=bool(wanted))
+        self._listener = await listen(kept, patience=_ASKED_PORT_SECONDS if wanted else 1, insist=bool(wanted))
+        self._stack.callback(self._listener.close)
+        port: int = self._listener.getsockname()[1]
         write_json(remembered, {"port": port})
         self.api_url = f"http://{HOST}:{port}"
         self.settings["LIKENESS_API_HOST"] = HOST
@@ -163,13 +165,16 @@ class Supervisor:
 
     def _api(self) -> Program:
         arguments = ["uvicorn", "api.main:create_app", "--factory", "--no-access-log", "--no-server-header"]
-        where = ["--host", HOST, "--port", self.settings["LIKENESS_API_PORT"], "--timeout-graceful-shutdown", "10"]
+        # The supervisor holds the port, so that nobody can take it while the API is started again.
+        held = self._listener.fileno()
+        where = ["--fd", str(held), "--timeout-graceful-shutdown", "10"]
         return Program(
             "api",
             arguments + where,
             log=self.home.log / "api.log",
             environment=self.environment,
             ready=api_answers(self.api_url),
+            inherits=[held],
         )
 
     def _worker(self, kind: str) -> Program:
