@@ -148,7 +148,7 @@ _LIGHT_HINTS: Mapping[str, str] = MappingProxyType(
 )  # fmt: skip
 _MOOD_HINTS: Mapping[str, Mood] = MappingProxyType(
     {
-        **dict.fromkeys(("soft", "gentle", "calm", "key", "subtle", "bright"), Mood.SOFT),
+        **dict.fromkeys(("soft", "gentle", "calm", "subtle", "bright"), Mood.SOFT),
         **dict.fromkeys(("dramatic", "moody", "contrast", "vignette", "cinematic"), Mood.DRAMATIC),
     }
 )
@@ -158,7 +158,7 @@ _OWN_COLOUR: Mapping[Kind, str] = MappingProxyType(
 # Words that carry no picture; dropping them needs no report.
 _SILENT_WORDS = (
     "a an and at by for from in into of on or the to with light lit lighting key backdrop background color colour "
-    "bokeh blurred out focus strongly empty round lights through"
+    "bokeh blurred out focus strongly empty round lights through smooth hand single modern roll"
 )
 _SILENT = frozenset(_SILENT_WORDS.split())
 NATURAL: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
@@ -213,6 +213,7 @@ def understand(text: str) -> Understood:
     """Bring free text to the grammar, and say what was used, dropped and assumed. Never raises on any text."""
     used: list[str] = []
     dropped: list[str] = []
+    written: dict[str, str] = {}
     said: dict[str, list[str]] = {part: [] for part in ("kind", "colour", "light", "mood")}
     for word in _SEPARATORS.findall(text.lower()):
         known = _known(word)
@@ -221,6 +222,7 @@ def understand(text: str) -> Understood:
             used.append(word)
             if known not in said[part]:
                 said[part].append(known)
+                written[known] = word
         elif known not in _SILENT:
             dropped.append(word)
     kinds = {_KIND_HINTS[word] for word in said["kind"] if word in _KIND_HINTS}
@@ -229,7 +231,7 @@ def understand(text: str) -> Understood:
     natural = [name for name in colours if name in NATURAL.get(kind, COLOURS)]
     colour = natural[0] if natural else _OWN_COLOUR.get(kind, "grey")
     accent = next((name for name in colours if name != colour), None) if kind in TWO_COLOURS and natural else None
-    dropped += [name for name in colours if name not in {colour, accent}]
+    unpainted = [written[name] for name in colours if name not in {colour, accent}]
     return Understood(
         scene=Scene(
             kind=kind,
@@ -238,8 +240,8 @@ def understand(text: str) -> Understood:
             light=_light({_LIGHT_HINTS[word] for word in said["light"]}),
             mood=_MOOD_HINTS[said["mood"][-1]] if said["mood"] else Mood.SOFT,
         ),
-        used=tuple(used),
-        dropped=tuple(dropped),
+        used=tuple(word for word in used if word not in unpainted),
+        dropped=(*dropped, *unpainted),
         assumed=tuple(part for part, words in (said | {"colour": natural}).items() if not words),
     )
 
@@ -266,6 +268,16 @@ def nearest_colour(red: float, green: float, blue: float) -> str:
         return (2 + mean) * (r - red) ** 2 + 4 * (g - green) ** 2 + (3 - mean) * (b - blue) ** 2
 
     return min(COLOURS, key=distance)
+
+
+def light_at(azimuth: float) -> Light:
+    """The light's name for an angle in degrees: 0 is the viewer's right, 90 above, 180 the viewer's left."""
+    turn = azimuth % 360
+    names = (Light.RIGHT, Light.UPPER_RIGHT, Light.ABOVE, Light.UPPER_LEFT, Light.LEFT)
+    return names[round(turn / 45)] if turn <= _LEFT_TURN else Light.EVEN
+
+
+_LEFT_TURN = 180
 
 
 def srgb(name: str) -> tuple[float, float, float]:

@@ -1,13 +1,13 @@
 """Builds the parts of the small inpainting model, as stock diffusers and transformers modules."""
 
-import json
+import itertools
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import DDIMScheduler, StableDiffusionInpaintPipeline, UNet2DConditionModel
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from worker.engine.training.autoencoder import mix
@@ -16,6 +16,7 @@ from worker.engine.training.grammar import COLOURS, srgb, vocabulary
 PROMPT_TOKENS = 32
 TEXT_WIDTH = 128
 START, END = "<|startoftext|>", "<|endoftext|>"
+_WORD_END = "</w>"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,29 +74,34 @@ def build_text(tokenizer: CLIPTokenizer, *, seed: int) -> Any:
 
 
 def build_tokenizer() -> CLIPTokenizer:
-    """A tokenizer whose byte pairs were merged until every word of the grammar is one token."""
-    words = [word.strip(",") for word in vocabulary()]
-    learner = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END))
-    learner.pre_tokenizer = pre_tokenizers.Whitespace()
+    """A tokenizer whose byte pairs were merged until every word of the grammar is one token.
+
+    The tokenizers library breaks ties by hash order, so that its numbers differ from run to run; these do not.
+    """
     letters = [*"abcdefghijklmnopqrstuvwxyz0123456789,.-#"]
-    trainer = trainers.BpeTrainer(
-        vocab_size=5000,
-        min_frequency=1,
-        initial_alphabet=letters,
-        end_of_word_suffix="</w>",
-        show_progress=False,
-    )
-    learner.train_from_iterator(words, trainer)
-    learned = learner.get_vocab()
-    ends = [letter + "</w>" for letter in letters]
-    entries = [*letters, *ends, *(entry for entry in sorted(learned, key=lambda e: learned[e]) if entry != END)]
-    ordered = list(dict.fromkeys([*entries, START, END]))
-    merges: Any = [(left, right) for left, right in json.loads(learner.to_str())["model"]["merges"]]
+    vocab = [*letters, *(letter + _WORD_END for letter in letters)]
+    words = sorted({word.strip(",") for word in vocabulary()})
+    spellings = [[*word[:-1], word[-1] + _WORD_END] for word in words]
+    merges: Any = []
+    while pairs := Counter(pair for spelling in spellings for pair in itertools.pairwise(spelling)):
+        left, right = min(pairs, key=lambda pair: (-pairs[pair], vocab.index(pair[0]), vocab.index(pair[1])))
+        merges.append((left, right))
+        vocab.append(left + right)
+        spellings = [_merge(spelling, left, right) for spelling in spellings]
+    vocab += [START, END]
     return CLIPTokenizer(
-        vocab={entry: number for number, entry in enumerate(ordered)},
-        merges=merges,
-        model_max_length=PROMPT_TOKENS,
+        vocab={entry: number for number, entry in enumerate(vocab)}, merges=merges, model_max_length=PROMPT_TOKENS
     )
+
+
+def _merge(spelling: list[str], left: str, right: str) -> list[str]:
+    merged: list[str] = []
+    for part in spelling:
+        if part == right and merged and merged[-1] == left:
+            merged[-1] = left + right
+        else:
+            merged.append(part)
+    return merged
 
 
 def build_scheduler() -> Any:
