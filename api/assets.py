@@ -45,7 +45,7 @@ class AssetView(Struct, frozen=True, kw_only=True):
     """A sealed picture."""
 
     id: Annotated[str, Meta(examples=["ast_0199b3c4d5e67f8090a1b2c3d4e5f609"])]
-    subject_id: str
+    subject_id: Annotated[str, Meta(examples=["sub_0199b3c4d5e67f8090a1b2c3d4e5f607"])]
     kind: Annotated[str, Meta(description="`photo`, `headshot` or `export`.", examples=["headshot"])]
     variant: Annotated[str | None, Meta(examples=["square_1024"])]
     media_type: Annotated[str, Meta(examples=["image/jpeg"])]

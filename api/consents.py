@@ -60,10 +60,10 @@ class ConsentView(Struct, frozen=True, kw_only=True):
     """One entry of the ledger. The evidence stays sealed."""
 
     id: Annotated[str, Meta(examples=["cns_0199b3c4d5e67f8090a1b2c3d4e5f604"])]
-    subject_id: str
+    subject_id: Annotated[str, Meta(examples=["sub_0199b3c4d5e67f8090a1b2c3d4e5f607"])]
     purpose: Annotated[str, Meta(examples=["headshot"])]
     action: Annotated[str, Meta(description="`granted` or `withdrawn`.", examples=["granted"])]
-    notice_id: str
+    notice_id: Annotated[str, Meta(examples=["ntc_0199b3c4d5e67f8090a1b2c3d4e5f603"])]
     legal_basis: Annotated[str, Meta(examples=["consent"])]
     expires_at: datetime | None
     recorded_at: datetime

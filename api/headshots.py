@@ -97,8 +97,8 @@ class JobView(Struct, frozen=True, kw_only=True):
     """A request for headshots, and how far it has come."""
 
     id: Annotated[str, Meta(examples=["job_0199b3c4d5e67f8090a1b2c3d4e5f60b"])]
-    subject_id: str
-    photo_id: str
+    subject_id: Annotated[str, Meta(examples=["sub_0199b3c4d5e67f8090a1b2c3d4e5f607"])]
+    photo_id: Annotated[str, Meta(examples=["pho_0199b3c4d5e67f8090a1b2c3d4e5f608"])]
     mode: Annotated[str, Meta(examples=["live"])]
     state: Annotated[
         str,
@@ -106,7 +106,7 @@ class JobView(Struct, frozen=True, kw_only=True):
             description="`pending`, `running`; then `done`, `failed`, `cancelled` or `refused`.", examples=["running"]
         ),
     ]
-    styles: list[str]
+    styles: list[Annotated[str, Meta(examples=["studio-grey"])]]
     seed: int
     credits: Annotated[int, Meta(description="Held while it runs.")]
     charged: Annotated[int, Meta(description="Paid in the end: what was delivered.")]
@@ -128,10 +128,10 @@ class JobSummary(Struct, frozen=True, kw_only=True):
     """A job in a list."""
 
     id: str
-    subject_id: str
-    photo_id: str
+    subject_id: Annotated[str, Meta(examples=["sub_0199b3c4d5e67f8090a1b2c3d4e5f607"])]
+    photo_id: Annotated[str, Meta(examples=["pho_0199b3c4d5e67f8090a1b2c3d4e5f608"])]
     state: str
-    styles: list[str]
+    styles: list[Annotated[str, Meta(examples=["studio-grey"])]]
     progress: float
     created_at: datetime
     finished_at: datetime | None

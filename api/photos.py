@@ -22,7 +22,7 @@ from api.idempotency import IdempotencyKey, once
 from api.paging import Cursor, Limit
 from api.problems import ALWAYS, CREATING, PAGED, documented
 from api.upload import read_upload
-from api.wire import Wait
+from api.wire import PLAIN_NUMBER, Wait
 from core.bootstrap import Parts
 from core.errors import (
     ConsentRequired,
@@ -55,23 +55,25 @@ class Finding(Struct, frozen=True, kw_only=True):
 
     code: Annotated[str, Meta(examples=["face_too_small"])]
     severity: Annotated[str, Meta(description="`refuse` or `warn`.", examples=["warn"])]
-    message: Annotated[str, Meta(description="A sentence for the person.")]
+    message: Annotated[
+        str, Meta(description="A sentence for the person.", examples=["Please come a little closer to the camera."])
+    ]
 
 
 class PhotoView(Struct, frozen=True, kw_only=True):
     """A photo and its verdict."""
 
     id: Annotated[str, Meta(examples=["pho_0199b3c4d5e67f8090a1b2c3d4e5f608"])]
-    subject_id: str
-    asset_id: str
+    subject_id: Annotated[str, Meta(examples=["sub_0199b3c4d5e67f8090a1b2c3d4e5f607"])]
+    asset_id: Annotated[str, Meta(examples=["ast_0199b3c4d5e67f8090a1b2c3d4e5f609"])]
     state: Annotated[str, Meta(description="`checking`, then `ready` or `refused`.", examples=["ready"])]
     source_format: Annotated[
         str, Meta(description="What was uploaded. What is kept is always JPEG.", examples=["heic"])
     ]
-    width: Annotated[int, Meta(description="Pixels, upright.")]
-    height: int
+    width: Annotated[int, Meta(description="Pixels, upright.", examples=[3024])]
+    height: Annotated[int, Meta(examples=[4032])]
     removed_metadata: Annotated[
-        list[str],
+        list[Annotated[str, Meta(examples=["gps"])]],
         Meta(description="What the file carried and is gone. Never the values.", examples=[["gps", "device"]]),
     ]
     findings: Annotated[list[Finding], Meta(description="What the face check saw; empty until it is done.")]
@@ -193,7 +195,12 @@ class SubjectPhotoController(Controller):
         subject_id: FromPath[str],
         expires_after: Annotated[
             int | None,
-            QueryParameter(required=False, ge=1, description="Seconds until it is erased; may only shorten the term."),
+            QueryParameter(
+                required=False,
+                ge=1,
+                schema_extra=PLAIN_NUMBER,
+                description="Seconds until it is erased; may only shorten the term.",
+            ),
         ] = None,
         prefer: Wait = None,
         idempotency_key: IdempotencyKey = None,  # noqa: ARG002 (read by `once`, declared for the reference)

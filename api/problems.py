@@ -13,7 +13,13 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException, ValidationException
+from litestar.exceptions import (
+    HTTPException,
+    InternalServerException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.types import ExceptionHandlersMap
@@ -167,7 +173,9 @@ def _from_litestar(request: Request[Any, Any, Any], error: HTTPException) -> Any
     if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         limit = request.route_handler.resolve_request_max_body_size()
         return render(request, PayloadTooLarge(max_bytes=limit))
-    if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+    # A sender that hangs up in the middle of a body is no fault of ours; nobody reads this answer.
+    hung_up = isinstance(error, InternalServerException) and "disconnected" in error.detail
+    if hung_up or error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
         return render(request, MalformedRequest())
     return _unexpected(request, error)
 

@@ -37,8 +37,9 @@ Jurisdiction = Annotated[
         examples=["DE", "US-IL"],
     ),
 ]
-# An optional parameter that is sent is a text; null is only what our handlers see when it is not.
+# An optional parameter that is sent is a text or a number; null is only what our handlers see when it is not.
 PLAIN_TEXT: dict[str, Any] = {"one_of": None, "type": OpenAPIType.STRING}
+PLAIN_NUMBER: dict[str, Any] = {"one_of": None, "type": OpenAPIType.INTEGER}
 
 Text = Annotated[str, Meta(min_length=1, max_length=50_000, pattern=_LINES)]
 ExpiresAfter = Annotated[

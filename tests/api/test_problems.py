@@ -83,6 +83,41 @@ async def test_a_json_body_has_a_cap(api: Api, platform: Platform) -> None:
     assert (answer.status_code, _check_form(answer)["max_bytes"]) == (413, 1024 * 1024)
 
 
+async def test_a_sender_who_hangs_up_is_no_error_of_ours(
+    api: Api, platform: Platform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heard: list[Any] = [{"type": "http.request", "body": b'{"ref', "more_body": True}, {"type": "http.disconnect"}]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/subjects",
+        "raw_path": b"/v1/subjects",
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "http_version": "1.1",
+        "server": ("likeness.test", 80),
+        "client": ("127.0.0.1", 1),
+        "headers": [(b"authorization", f"Bearer {platform.key}".encode())],
+    }
+
+    async def receive() -> Any:
+        return heard.pop(0)
+
+    async def send(_message: Any) -> None:
+        pass
+
+    app: Any = api.app
+    await app(scope, receive, send)
+    assert '"level": "error"' not in capsys.readouterr().out
+
+
+async def test_json_is_read_under_the_content_type_that_curl_sends(api: Api, platform: Platform) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    made = await api.call(platform, "POST", "/v1/subjects", content=b'{"reference": "r"}', headers=headers)
+    assert made.status_code == 201
+
+
 @get("/broken", sync_to_thread=False)
 def broken() -> None:
     raise IntegrityError(CANARY)
