@@ -120,7 +120,7 @@ class Story:
                 },
             )
         if photo["state"] != "ready":
-            raise DemoFailed(f"The photo is {photo['state']}: {json.dumps(photo.get('report'))}")
+            raise DemoFailed(f"The photo is {photo['state']}: {json.dumps(photo.get('findings'))}")
         self.summary["photos"].append({"id": photo["id"], "removed_metadata": photo["removed_metadata"]})
         removed = ", ".join(photo["removed_metadata"]) or "nothing to remove"
         self._say(f"A photo arrives ({upload.name})", f"{photo['id']}, sealed; removed: {removed}")
