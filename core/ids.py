@@ -32,6 +32,9 @@ class Prefix(StrEnum):
     EVENT = "evt"
     DELIVERY = "whd"
     RIGHTS_REQUEST = "rr"
+    ERASURE = "ers"  # of a subject, whose id it shares: there is at most one
+    CERTIFICATE = "ec"
+    AUDIT_ENTRY = "aud"
 
 
 def new_id() -> UUID:

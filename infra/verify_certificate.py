@@ -10,8 +10,8 @@ newline. Its three members are the `certificate` itself, what the audit `log` sa
 when each of these holds:
 
     1. form         the file is exactly the canonical form of what it says, so nothing can hide in its spelling
-    2. signature    Ed25519, by a published key, over "likeness.erasure-certificate.v1\\n" and the canonical form of
-                    {certificate, log}
+    2. signature    Ed25519, by a published key, over "likeness.erasure-certificate.v1", a newline, and the canonical
+                    form of {certificate, log}
     3. binding      the log's leaf commits to this very certificate: commitment = HMAC-SHA-256(salt, its digest)
     4. inclusion    the leaf is in the log: its audit path (RFC 6962) leads to the root of the checkpoint
     5. checkpoint   that root was signed as the state of this tenant's log (C2SP tlog-checkpoint)
@@ -201,15 +201,19 @@ def root_from_inclusion(leaf_hash: bytes, number: int, size: int, path: Sequence
 
 def check_consistency(old: int, old_root: bytes, size: int, root: bytes, proof: Sequence[bytes]) -> None:
     """Raise NotVerified unless the proof shows that the later tree begins with the earlier one (RFC 9162, 2.1.4.2)."""
-    if old == size or old == 0:
-        if proof or (old == size and old_root != root) or old > size:
-            raise NotVerified("consistency: nothing is to be proved here, and something was")
-        return
-    if not 0 < old < size:
+    if old > size:
         raise NotVerified("consistency: the log has shrunk")
-    steps = list(proof)
-    if old & (old - 1) == 0:
-        steps.insert(0, old_root)
+    if old in {0, size}:
+        if proof or (old == size and old_root != root):
+            raise NotVerified("consistency: two states of one size, or a proof of nothing")
+        return
+    # A complete earlier tree is a node of the later one, and the proof leaves it out.
+    steps = [old_root, *proof] if old & (old - 1) == 0 else list(proof)
+    if _roots_from_consistency(old, size, steps) != (old_root, root):
+        raise NotVerified("consistency: the later log does not begin with the earlier one")
+
+
+def _roots_from_consistency(old: int, size: int, steps: Sequence[bytes]) -> tuple[bytes, bytes]:
     if not steps:
         raise NotVerified("consistency: the proof is empty")
     place, last = old - 1, size - 1
@@ -226,8 +230,9 @@ def check_consistency(old: int, old_root: bytes, size: int, root: bytes, proof: 
         else:
             found = _parent(found, step)
         place, last = place // 2, last // 2
-    if last or (old_found, found) != (old_root, root):
-        raise NotVerified("consistency: the later log does not begin with the earlier one")
+    if last:
+        raise NotVerified("consistency: the proof is too short")
+    return old_found, found
 
 
 def check_log(leaves: Sequence[bytes], checkpoint: Checkpoint) -> None:

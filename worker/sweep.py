@@ -16,6 +16,7 @@ from core.jobs import rescue
 from core.photos import service as photos
 from core.queue import Task
 from core.retention.expire import erase_expired
+from core.rights import checkpoints
 from core.rights import erase as erasure
 from worker.hands import Hands
 
@@ -54,11 +55,19 @@ async def wake_for_photos(hands: Hands) -> None:
 
 
 async def wake_for_erasures(hands: Hands) -> None:
-    """Send a token for every erasure that was left unfinished."""
+    """Send a token for every erasure that was left unfinished, or uncertified."""
     async with hands.parts.database.system() as session:
         unfinished = await erasure.unfinished(session, limit=AT_ONCE)
     for tenant_id, subject_id in unfinished:
         await hands.parts.queue.wake(Task.ERASE, tenant_id, subject_id, once=f"{hands.name}:{subject_id.hex}")
+
+
+async def sequence_logs(hands: Hands) -> None:
+    """Give the newest leaves of every audit log their numbers, and sign them."""
+    async with hands.parts.database.system() as session:
+        tenants = await checkpoints.waiting(session, limit=AT_ONCE)
+    for tenant_id in tenants:
+        await checkpoints.sequence(hands.parts.database, hands.parts.keyring, tenant_id=tenant_id)
 
 
 async def expire(hands: Hands) -> None:
@@ -89,5 +98,5 @@ async def go_round(hands: Hands, rounds: tuple[Round, ...], *, every_seconds: fl
 
 
 STUDIO_ROUNDS: tuple[Round, ...] = (rescue_jobs, wake_for_photos, wake_for_jobs)
-LIGHT_ROUNDS: tuple[Round, ...] = (rescue_jobs, wake_for_erasures)
+LIGHT_ROUNDS: tuple[Round, ...] = (rescue_jobs, wake_for_erasures, sequence_logs)
 HOUSEKEEPING: tuple[Round, ...] = (expire, reap)

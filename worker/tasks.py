@@ -13,7 +13,9 @@ from typing import Any, Concatenate, ParamSpec
 from uuid import UUID
 
 from core.jobs.claim import claim
+from core.queue import Task
 from core.rights import erase as erasure
+from core.rights.certify import certify, due_in
 from worker.hands import Hands
 
 logger = logging.getLogger("likeness.worker")
@@ -72,6 +74,11 @@ async def deliver(hands: Hands) -> None:
 
 @quiet
 async def erase(hands: Hands, tenant: str, subject: str) -> None:
-    """Remove what a shredded key left behind."""
-    parts = hands.parts
-    await erasure.finish(parts.database, parts.store, tenant_id=UUID(hex=tenant), subject_id=UUID(hex=subject))
+    """Remove what a shredded key left behind; once every process has forgotten the key, certify it."""
+    parts, tenant_id, subject_id = hands.parts, UUID(hex=tenant), UUID(hex=subject)
+    tombstone = await erasure.finish(parts.database, parts.store, tenant_id=tenant_id, subject_id=subject_id)
+    too_soon = due_in(tombstone).total_seconds()
+    if too_soon > 0:
+        await parts.queue.wake(Task.ERASE, tenant_id, subject_id, defer_seconds=too_soon)
+        return
+    await certify(parts.database, parts.store, tenant_id=tenant_id, subject_id=subject_id)

@@ -3,8 +3,8 @@
 Invariants of this file:
 - Leaves are appended without a number, in the transactions of what they tell, and wait for nobody. The sequencer comes
   later, holds the tenant's row of `audit_tree`, and numbers them without gaps in the order in which it finds them.
-- Numbers, nodes and checkpoints are only ever added. A checkpoint is signed in the transaction that adds what it covers,
-  so no two checkpoints of one log contradict each other.
+- Numbers, nodes and checkpoints are only ever added. A checkpoint is signed in the transaction that adds what it
+  covers, so no two checkpoints of one log contradict each other.
 - A proof reads O(log n) nodes, in one statement.
 """
 
@@ -75,7 +75,7 @@ async def sequence(session: AsyncSession, *, tenant_id: UUID, signer: note.Signe
         {"tenant_id": tenant_id, "level": level, "place": place, "hash": found}
         for (level, place), found in added.items()
     ]
-    await session.execute(insert(AuditNode), rows)
+    await (await session.connection()).execute(insert(AuditNode), rows)
     # 4. The checkpoint.
     grown.size = numbers.stop
     session.add(grown)
@@ -130,7 +130,7 @@ async def inclusion(
 
 
 async def consistency(session: AsyncSession, *, old: int, size: int | None = None) -> Consistency:
-    """Prove that the log only grew since the checkpoint of the size `old`. Raises NotFound for an unknown checkpoint."""
+    """Prove that the log only grew since the checkpoint of size `old`. Raises NotFound for an unknown checkpoint."""
     earlier, later = await checkpoint(session, size=old), await checkpoint(session, size=size)
     if earlier.size > later.size:
         earlier, later = later, earlier

@@ -56,3 +56,8 @@ def sign(text: str, *, name: str, signer: Signer) -> str:
     """The signed note."""
     blob = key_id(name, signer.public_key) + signer.sign(text.encode())
     return f"{text}\n— {name} {base64.b64encode(blob).decode()}\n"
+
+
+def signature_bytes(signed: str) -> bytes:
+    """The 68 bytes of a signed note's only signature line: key id, then signature."""
+    return base64.b64decode(signed.rstrip("\n").rsplit(" ", 1)[1])

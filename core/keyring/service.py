@@ -153,7 +153,7 @@ class Keyring:
         return sealer
 
     async def holds_subject_key(self, tenant_id: UUID, subject_id: UUID) -> bool:
-        """Whether the key store itself still has a wrap of this subject's key: asked after a shred, past every cache."""
+        """Whether the key store still has a wrap of this subject's key: asked after a shred, past every cache."""
         async with self._keystore(tenant_id) as connection:
             found = await connection.execute(queries.SUBJECT_KEY_HELD, {"tenant": tenant_id, "subject": subject_id})
             return bool(found.scalar_one())

@@ -34,6 +34,8 @@ EVENTS: tuple[str, ...] = (
     "headshot.cancelled",
     "asset.expiring",
     "asset.erased",
+    "erasure.certified",
+    "audit.checkpoint",
     "rights_request.received",
     "rights_request.due_soon",
     "rights_request.completed",

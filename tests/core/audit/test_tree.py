@@ -1,4 +1,4 @@
-"""The tree of RFC 6962: the RFC's own vectors, and every proof of every small tree against a naive reading of the text."""
+"""The tree of RFC 6962: its own vectors, and every proof of every small tree against a naive reading of the text."""
 
 import hashlib
 from itertools import pairwise

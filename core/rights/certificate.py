@@ -1,0 +1,129 @@
+"""What an erasure certificate says, and the bytes that it is.
+
+The file is one JSON object in canonical form (RFC 8785; here that is sorted names, no spaces and no numbers but whole
+ones) and a newline. `infra/verify_certificate.py` checks it and says how; it shares no line with this module.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from core.audit.log import Inclusion
+from core.ids import Prefix, public
+from core.keyring.signing_keys import SigningKey
+from core.rights.models import ErasureCertificate, ErasureReceiver, Tombstone
+from core.rights.tables import eraser_of, tables_of_people
+
+FORMAT = "likeness.erasure-certificate.v1"
+LEAF_KIND = "erasure.certified"
+
+# What the tables do not declare, because no row of theirs belongs to a person.
+_ALWAYS_LEFT: tuple[tuple[str, str], ...] = (
+    (
+        "random ids",
+        "The person's random id stands in past events and deliveries, and here. It leads to nothing any more.",
+    ),
+    ("copies elsewhere", "What the platform downloaded is in the platform's hands; see receivers."),
+    (
+        "unfinished objects",
+        "An upload that was cut off may have left bytes under a key that was never kept; swept away within hours.",
+    ),
+)
+_BACKUPS = (
+    "Copies of the key store that were made before the key was destroyed may still hold it, wrapped under this or an "
+    "earlier version of the tenant's key. They can be opened until that version is destroyed and those copies are gone."
+)
+
+
+def body_of(
+    certificate: ErasureCertificate,
+    tombstone: Tombstone,
+    receivers: Sequence[ErasureReceiver],
+    *,
+    kept: Mapping[str, int],
+    key_version: int,
+    issued_at: datetime,
+) -> dict[str, Any]:
+    """What is certified: ids, counts and times.
+
+    kept: table → rows of the person that stay. key_version: the tenant's key version that the wrap may have been under,
+    at the latest.
+    """
+    how = {table.name: eraser_of(table) for table in tables_of_people()}
+    removed = tombstone.removed
+    return {
+        "format": FORMAT,
+        "id": public(Prefix.CERTIFICATE, certificate.id),
+        "tenant": public(Prefix.TENANT, tombstone.tenant_id),
+        "subject": public(Prefix.SUBJECT, tombstone.subject_id),
+        "shredded_at": _time(tombstone.shredded_at),
+        "erased_at": _time(tombstone.erased_at),
+        "issued_at": _time(issued_at),
+        "steps": dict(tombstone.steps),
+        "erased": {
+            "keys": [
+                {
+                    "class": "subject key",
+                    "id": public(Prefix.SUBJECT, tombstone.subject_id),
+                    "count": removed.get("keys", {}).get("subject", 0),
+                    "destroyed_at": _time(tombstone.shredded_at),
+                }
+            ],
+            "objects": [{"class": kind, "count": count} for kind, count in sorted(removed.get("objects", {}).items())],
+            "rows": [
+                {"table": name, "how": how[name].how, "columns": sorted(how[name].columns), "count": count}
+                for name, count in sorted(removed.get("rows", {}).items())
+            ],
+            "jobs_stopped": removed.get("jobs", {}).get("stopped", 0),
+        },
+        "scans": list(tombstone.scans or []),
+        "receivers": [
+            {
+                "endpoint": public(Prefix.ENDPOINT, receiver.endpoint_id),
+                "told_at": _time(receiver.told_at),
+                "confirmed_at": _time(receiver.confirmed_at),
+            }
+            for receiver in receivers
+        ],
+        "backups": {"state": "pending", "tenant_key_version": key_version, "meaning": _BACKUPS},
+        "residues": [
+            *({"what": name, "count": count, "why": how[name].why} for name, count in sorted(kept.items()) if count),
+            *({"what": what, "count": None, "why": why} for what, why in _ALWAYS_LEFT),
+        ],
+    }
+
+
+def facts_of(certificate: ErasureCertificate) -> dict[str, str]:
+    """What the log's leaf commits to."""
+    digest = hashlib.sha256(canonical(certificate.body)).hexdigest()
+    return {"certificate": certificate.id.hex, "digest": digest}
+
+
+def document_of(certificate: ErasureCertificate, proved: Inclusion, *, leaf: bytes, key: SigningKey) -> bytes:
+    """The signed file. Raises ValueError for a leaf whose salt is gone."""
+    if proved.entry.salt is None:
+        raise ValueError("without its salt the leaf proves nothing")
+    said = {
+        "certificate": certificate.body,
+        "log": {
+            "entry": leaf.decode(),
+            "number": proved.entry.number,
+            "salt": proved.entry.salt.hex(),
+            "proof": [step.hex() for step in proved.proof],
+            "checkpoint": proved.checkpoint.note,
+        },
+    }
+    signature = key.sign(FORMAT.encode() + b"\n" + canonical(said))
+    signed = {**said, "signature": {"alg": "Ed25519", "kid": key.key_id, "value": signature.hex()}}
+    return canonical(signed) + b"\n"
+
+
+def canonical(value: Mapping[str, Any]) -> bytes:
+    """RFC 8785 for ASCII names and whole numbers, which is all that a certificate holds."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
