@@ -47,7 +47,7 @@ Likeness is up.
   documentation   {instance.api_url}/docs
   operator token  {token}
   logs            {instance.home.log}
-  a first tenant  likeness tenant create "My company" --credits 100
+  a first tenant  {sys.argv[0]} tenant create "My company" --credits 100
 Ctrl-C stops it.
 """
     )
