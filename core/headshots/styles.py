@@ -22,6 +22,10 @@ class Backdrop(StrEnum):
     WINDOW = "window"  # an office out of focus: daylight, wall, furniture, plant, lamp
     FOLIAGE = "foliage"  # a park out of focus: sky glints, lit leaves, leaves, shade, trunk
     CITY = "city"  # a city at dusk out of focus: sky, haze, buildings, warm lights, cool lights
+    PLAIN = "plain"  # one colour, edge to edge
+    GRADIENT = "gradient"  # coloured light along a wall: by the lamp, middle, away from it
+    SUNLIT = "sunlit"  # plaster on which the sun draws a window: sun, wall, shade
+    OFFICE = "office"  # an open-plan office out of focus: walls, wood, desks, plants, lamps
 
 
 class Framing(StrEnum):
@@ -162,6 +166,86 @@ _BUILT_IN = (
         palette=("#5f7396", "#8a7f8f", "#1c2637", "#ffbf6e", "#a9cdf5"),
         light=Light(azimuth=40, strength=0.05, wrap=0.20),
         prompt="city at dusk strongly out of focus, round warm bokeh lights, blue hour, empty",
+    ),
+    Style(
+        name="plain-white",
+        title="Plain white",
+        description="Pure white from edge to edge, for badges, directories and documents that ask for it.",
+        version=1,
+        backdrop=Backdrop.PLAIN,
+        palette=("#ffffff",),
+        light=Light(azimuth=90, strength=0.02, wrap=0.26),
+        prompt="plain white studio paper backdrop, flat even lighting, empty",
+    ),
+    Style(
+        name="low-key",
+        title="Low key",
+        description="Almost black, with the faintest lift behind one shoulder: dramatic, for stages and covers.",
+        version=1,
+        backdrop=Backdrop.PAPER,
+        palette=("#2e2f34", "#141518", "#060607"),
+        light=Light(azimuth=30, strength=0.08, wrap=0.1),
+        prompt="black studio paper backdrop, light from the upper right, dramatic, empty",
+    ),
+    Style(
+        name="sand",
+        title="Sand",
+        description="A warm sand-coloured paper roll in soft light: calm and friendly.",
+        version=1,
+        backdrop=Backdrop.PAPER,
+        palette=("#ddc9a8", "#c0a57d", "#8b7150"),
+        light=Light(azimuth=120, strength=0.05, wrap=0.24),
+        prompt="seamless sand paper studio backdrop, light from the upper left, soft, empty",
+    ),
+    Style(
+        name="sage",
+        title="Sage",
+        description="A muted green paper roll: fresh without being loud.",
+        version=1,
+        backdrop=Backdrop.PAPER,
+        palette=("#b9c4ab", "#8f9f83", "#5a6a52"),
+        light=Light(azimuth=60, strength=0.05, wrap=0.22),
+        prompt="seamless sage paper studio backdrop, light from the upper right, soft, empty",
+    ),
+    Style(
+        name="blue-gradient",
+        title="Blue gradient",
+        description="Light blue running into deep blue across a wall, as software companies like it.",
+        version=1,
+        backdrop=Backdrop.GRADIENT,
+        palette=("#a9cdea", "#5585bd", "#1d3f74"),
+        light=Light(azimuth=145, strength=0.06, wrap=0.24),
+        prompt="smooth gradient background, sky to blue, light from the upper left, soft, empty",
+    ),
+    Style(
+        name="slate-canvas",
+        title="Slate canvas",
+        description="Hand-painted canvas in blue slate: the boardroom portrait.",
+        version=1,
+        backdrop=Backdrop.CANVAS,
+        palette=("#93a3b4", "#566576", "#262f3a"),
+        light=Light(azimuth=45, strength=0.06, wrap=0.18),
+        prompt="hand painted slate canvas backdrop, mottled, light from the upper right, soft, empty",
+    ),
+    Style(
+        name="sunlit-wall",
+        title="Sunlit wall",
+        description="Afternoon sun through a window onto a cream wall, with the shadow of leaves: warm and relaxed.",
+        version=1,
+        backdrop=Backdrop.SUNLIT,
+        palette=("#fbeccf", "#d9c5a6", "#a58f75"),
+        light=Light(azimuth=150, strength=0.06, wrap=0.24),
+        prompt="window light on a cream wall, light from the upper left, soft, empty",
+    ),
+    Style(
+        name="open-office",
+        title="Open office",
+        description="An open-plan office down its whole length, far out of focus, in warm light: at work, and at ease.",
+        version=1,
+        backdrop=Backdrop.OFFICE,
+        palette=("#d8cdbd", "#8f6d4d", "#3b4048", "#5d7551", "#ffe2b0"),
+        light=Light(azimuth=35, strength=0.06, wrap=0.24),
+        prompt="modern office interior strongly out of focus, bokeh, beige, light from the upper right, soft, empty",
     ),
 )
 

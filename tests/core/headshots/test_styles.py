@@ -12,11 +12,15 @@ COLOURS = {
     Backdrop.WINDOW: 5,
     Backdrop.FOLIAGE: 5,
     Backdrop.CITY: 5,
+    Backdrop.PLAIN: 1,
+    Backdrop.GRADIENT: 3,
+    Backdrop.SUNLIT: 3,
+    Backdrop.OFFICE: 5,
 }
 
 
 def test_every_style_is_found_by_its_own_name() -> None:
-    assert len(CATALOGUE) >= 6
+    assert len(CATALOGUE) >= 12
     for name, style in CATALOGUE.items():
         assert get_style(name) is style
         assert style.name == name

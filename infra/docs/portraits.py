@@ -1,0 +1,28 @@
+"""The one portrait that the documentation shows, and how it reaches the studio."""
+
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+from skimage import data
+
+from worker.studio import pipeline
+from worker.studio.pipeline import Sitting
+from worker.studio.vision import Picture
+
+
+def astronaut() -> Picture:
+    """Eileen Collins, NASA, public domain: uint8 [512, 512, 3] sRGB."""
+    return np.asarray(data.astronaut(), np.uint8)  # type: ignore[no-untyped-call]  # skimage ships no types
+
+
+def as_photo(picture: Picture) -> bytes:
+    """A picture as clean photos reach the studio: JPEG bytes without metadata."""
+    file = BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+def sit(picture: Picture) -> Sitting:
+    """Prepare a portrait. Raises `Refused` when the studio would not take it."""
+    return pipeline.prepare(as_photo(picture), check=lambda _stage, _share: None)
