@@ -13,11 +13,14 @@
     │   ├── ScopeMissing
     │   ├── TenantSuspended
     │   └── ConsentRequired
+    │       └── ProcessingRestricted  the person restricted processing, or objected to it
     ├── NotFound 404                  unknown, or another tenant's: the same answer
     ├── Conflict 409                  the state of things forbids it now
     │   ├── IdempotencyInFlight
     │   ├── ReferenceTaken
     │   ├── PhotoNotReady
+    │   ├── OptedOut
+    │   ├── IdentityUnverified
     │   └── StateConflict
     ├── Gone 410                      it was erased
     ├── PayloadTooLarge 413
@@ -28,6 +31,8 @@
     │   ├── RetentionOutOfRange
     │   ├── UnknownStyle
     │   ├── NoticeUnknown
+    │   ├── WrittenReleaseRequired
+    │   ├── GuardianRequired
     │   ├── WebhookTargetRefused
     │   ├── PhotoEmpty · PhotoUnreadable · PhotoTooLarge · PhotoTooSmall · PhotoTooSlow
     │   └── PhotoRefused              the face check said no; carries its findings
@@ -137,6 +142,12 @@ class ConsentRequired(Forbidden):
     remedy = "Ask the person, then record the grant with POST /v1/subjects/{id}/consents."
 
 
+class ProcessingRestricted(ConsentRequired):
+    code = "processing_restricted"
+    title = "Processing of this person's data stands still, because they restricted it or objected to it."
+    remedy = "Answer the rights request; after a restriction, inform the person before it is lifted."
+
+
 class NotFound(LikenessError):
     status = 404
     code = "not_found"
@@ -167,6 +178,18 @@ class PhotoNotReady(Conflict):
     code = "photo_not_ready"
     title = "The photo's face check has not finished."
     remedy = "Wait until the photo's state is `ready`, or upload with `Prefer: wait=5`."
+
+
+class OptedOut(Conflict):
+    code = "opted_out"
+    title = "The person opted out of sale and sharing, and may not be asked again for twelve months."
+    remedy = "Wait until `until`, or leave this purpose out."
+
+
+class IdentityUnverified(Conflict):
+    code = "identity_unverified"
+    title = "It is not established that the person themselves asked."
+    remedy = "Verify the person's identity by reasonable means, and record the outcome first."
 
 
 class StateConflict(Conflict):
@@ -230,6 +253,18 @@ class NoticeUnknown(Unacceptable):
     code = "notice_unknown"
     title = "There is no such published notice, or it does not name this purpose."
     remedy = "Publish a notice that names the purpose with POST /v1/notices, and refer to it."
+
+
+class WrittenReleaseRequired(Unacceptable):
+    code = "written_release_required"
+    title = "The law that protects this person asks for a written release."
+    remedy = "Send `release` with the purpose, the length of the term and the evidence of the person's signature."
+
+
+class GuardianRequired(Unacceptable):
+    code = "guardian_required"
+    title = "A minor cannot give this consent by themselves."
+    remedy = "Ask a person with parental responsibility, and send `attestation` with the guardian's part."
 
 
 class WebhookTargetRefused(Unacceptable):

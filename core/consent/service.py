@@ -2,11 +2,14 @@
 
 The ledger is append-only: a withdrawal is a new entry. What counts for a purpose is its newest entry. `require`
 returns a `Grant` or raises; nothing that touches a face runs without one.
+
+Whoever was asked and said no must not be told apart from whoever was not asked: `declined` entries are shown, and
+found, only where `show_declined` says so; they tell no receiver, and their audit leaf names no answer.
 """
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,15 +21,17 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.audit import service as audit
 from core.clock import now
-from core.consent.models import Action, Consent, LegalBasis, Notice, Purpose
-from core.errors import ConsentRequired, NotFound, NoticeUnknown, StateConflict, Unacceptable
+from core.consent import policy, restrict
+from core.consent.models import Action, Channel, Consent, LegalBasis, Notice, Purpose
+from core.consent.policy import ALWAYS_CONSENT, Circumstances
+from core.errors import ConsentRequired, Gone, NotFound, NoticeUnknown, OptedOut, StateConflict, Unacceptable
 from core.ids import Prefix, public
 from core.keyring.service import Keyring
 from core.subjects import service as subjects
+from core.subjects.models import Subject
 from core.webhooks import service as webhooks
 
-# These rest on nothing but the person's own yes, whatever the tenant would like (GDPR Art. 9(2)(a); BIPA §15(b)).
-ALWAYS_CONSENT = frozenset({Purpose.BIOMETRIC_PROCESSING, Purpose.MODEL_TRAINING, Purpose.THIRD_PARTY_SHARING})
+EVIDENCE = "evidence"
 
 
 @dataclass(frozen=True)
@@ -99,41 +104,89 @@ async def grant(  # noqa: PLR0913 (the fields of a consent)
     session: AsyncSession,
     keyring: Keyring,
     *,
-    tenant_id: UUID,
+    tenant_id: UUID,  # noqa: ARG001 (said by every caller; the session is bound to it)
     actor: str,
     subject_id: UUID,
     purpose: Purpose,
     notice_id: UUID,
     evidence: dict[str, Any] | None,
     expires_at: datetime | None = None,
+    circumstances: Circumstances | None = None,
 ) -> Consent:
-    """Record that the person agreed to one purpose, under one notice. Evidence is sealed under the person's key."""
-    await subjects.lock(session, subject_id, share=True)
-    notice = await session.get(Notice, notice_id)
-    if notice is None or purpose not in notice.purposes:
-        raise NoticeUnknown
-    sealed = None
-    if evidence is not None:
-        sealer = await keyring.subject_sealer(tenant_id, subject_id)
-        sealed = sealer.seal_field("evidence", json.dumps(evidence, ensure_ascii=False))
+    """Record that the person agreed to one purpose, under one notice. Evidence is sealed under the person's key.
+
+    Raises `NoticeUnknown`; `OptedOut` within twelve months of an opt-out; `WrittenReleaseRequired` and
+    `GuardianRequired` where the person's law or age asks for more than a yes.
+    """
+    subject = await subjects.lock(session, subject_id, share=True)
+    notice = await _notice_for(session, notice_id, purpose)
+    if purpose in policy.SALE_OR_SHARING:
+        await _require_that_asking_was_allowed(session, subject_id)
+    circumstances = circumstances or Circumstances()
+    policy.require_form(
+        circumstances, purpose=purpose, jurisdiction=subject.jurisdiction, term_days=notice.retention_days
+    )
+    entry = _entry(subject, notice, purpose, Action.GRANTED, circumstances=circumstances, expires_at=expires_at)
+    entry.sealed_evidence = await _seal(keyring, subject, evidence=evidence, circumstances=circumstances)
+    await _append(session, entry, actor=actor)
+    return entry
+
+
+async def decline(
+    session: AsyncSession,
+    keyring: Keyring,
+    *,
+    actor: str,
+    subject_id: UUID,
+    purpose: Purpose,
+    notice_id: UUID,
+    evidence: dict[str, Any] | None = None,
+    circumstances: Circumstances | None = None,
+) -> Consent:
+    """Record that the person was asked and said no. What was granted is withdrawn instead: then `StateConflict`."""
+    subject = await subjects.lock(session, subject_id)
+    notice = await _notice_for(session, notice_id, purpose)
+    newest = (await current(session, subject_id, show_declined=True)).get(purpose)
+    if newest is not None and in_force(newest):
+        raise StateConflict("This purpose is granted at present: withdraw that consent.")
+    circumstances = circumstances or Circumstances()
+    entry = _entry(subject, notice, purpose, Action.DECLINED, circumstances=circumstances)
+    entry.sealed_evidence = await _seal(keyring, subject, evidence=evidence, circumstances=circumstances)
+    await _append(session, entry, actor=actor)
+    return entry
+
+
+async def opt_out(
+    session: AsyncSession, *, subject_id: UUID, actor: str, channel: Channel | None = None
+) -> Consent | None:
+    """Record that the person opts out of sale and sharing. None when that is the last word already.
+
+    Needs neither a notice nor a verified identity (Cal. Code Regs. tit. 11, § 7026(d)).
+    """
+    subject = await subjects.lock(session, subject_id)
+    purpose = Purpose.THIRD_PARTY_SHARING
+    newest = (await current(session, subject_id, show_declined=True)).get(purpose)
+    if newest is not None and newest.action == Action.OPTED_OUT:
+        return None
     entry = Consent(
-        tenant_id=tenant_id,
-        subject_id=subject_id,
+        tenant_id=subject.tenant_id,
+        subject_id=subject.id,
         purpose=purpose.value,
-        action=Action.GRANTED.value,
-        notice_id=notice_id,
-        legal_basis=notice.purposes[purpose],
-        sealed_evidence=sealed,
-        expires_at=expires_at,
+        action=Action.OPTED_OUT.value,
+        legal_basis=LegalBasis.CONSENT.value,
+        channel=None if channel is None else channel.value,
     )
     await _append(session, entry, actor=actor)
     return entry
 
 
 async def withdraw(session: AsyncSession, *, consent_id: UUID, actor: str) -> Consent:
-    """Record that the person takes a consent back. Running work for that purpose stops at its next step."""
+    """Record that the person takes a consent back. Running work for that purpose stops at its next step.
+
+    The person's row is held exclusively: a result that was being kept is kept before this, or not at all.
+    """
     granted = await get(session, consent_id)
-    await subjects.lock(session, granted.subject_id, share=True)
+    await subjects.lock(session, granted.subject_id)
     newest = (await current(session, granted.subject_id)).get(Purpose(granted.purpose))
     if newest is None or newest.action != Action.GRANTED:
         raise StateConflict("This purpose is not granted at present, so there is nothing to withdraw.")
@@ -144,9 +197,81 @@ async def withdraw(session: AsyncSession, *, consent_id: UUID, actor: str) -> Co
         action=Action.WITHDRAWN.value,
         notice_id=granted.notice_id,
         legal_basis=granted.legal_basis,
+        locale=granted.locale,
     )
     await _append(session, entry, actor=actor)
     return entry
+
+
+async def read_evidence(keyring: Keyring, entry: Consent) -> dict[str, Any]:
+    """What was recorded of how the person was asked: evidence, presentation, release, attestation, where given.
+
+    Empty once the person is erased.
+    """
+    if entry.sealed_evidence is None:
+        return {}
+    try:
+        sealer = await keyring.subject_sealer(entry.tenant_id, entry.subject_id)
+    except Gone:
+        return {}
+    found: dict[str, Any] = json.loads(sealer.open_field(EVIDENCE, entry.sealed_evidence))
+    return found
+
+
+async def _notice_for(session: AsyncSession, notice_id: UUID, purpose: Purpose) -> Notice:
+    notice = await session.get(Notice, notice_id)
+    if notice is None or purpose not in notice.purposes:
+        raise NoticeUnknown
+    return notice
+
+
+async def _require_that_asking_was_allowed(session: AsyncSession, subject_id: UUID) -> None:
+    query = (
+        select(func.max(Consent.recorded_at))
+        .where(Consent.subject_id == subject_id)
+        .where(Consent.action == Action.OPTED_OUT)
+    )
+    last = (await session.exec(query)).one()
+    if last is not None and now() < last + policy.NO_ASKING_FOR:
+        raise OptedOut(until=(last + policy.NO_ASKING_FOR).isoformat())
+
+
+def _entry(
+    subject: Subject,
+    notice: Notice,
+    purpose: Purpose,
+    action: Action,
+    *,
+    circumstances: Circumstances,
+    expires_at: datetime | None = None,
+) -> Consent:
+    return Consent(
+        tenant_id=subject.tenant_id,
+        subject_id=subject.id,
+        purpose=purpose.value,
+        action=action.value,
+        notice_id=notice.id,
+        legal_basis=notice.purposes[purpose],
+        locale=circumstances.locale or notice.locale,
+        channel=None if circumstances.channel is None else circumstances.channel.value,
+        expires_at=expires_at,
+    )
+
+
+async def _seal(
+    keyring: Keyring, subject: Subject, *, evidence: dict[str, Any] | None, circumstances: Circumstances
+) -> bytes | None:
+    said = {
+        "evidence": evidence,
+        "presentation": circumstances.presentation,
+        "release": None if circumstances.release is None else asdict(circumstances.release),
+        "attestation": None if circumstances.attestation is None else asdict(circumstances.attestation),
+    }
+    said = {name: value for name, value in said.items() if value is not None}
+    if not said:
+        return None
+    sealer = await keyring.subject_sealer(subject.tenant_id, subject.id)
+    return sealer.seal_field(EVIDENCE, json.dumps(said, ensure_ascii=False))
 
 
 async def _append(session: AsyncSession, entry: Consent, *, actor: str) -> None:
@@ -156,14 +281,22 @@ async def _append(session: AsyncSession, entry: Consent, *, actor: str) -> None:
         session,
         tenant_id=entry.tenant_id,
         subject_id=entry.subject_id,
-        kind=f"consent.{entry.action}",
+        # The kind is in the clear; what the person answered is not, where it was no.
+        kind="consent.recorded" if entry.action == Action.DECLINED else f"consent.{entry.action}",
         actor=actor,
-        facts={"consent": entry.id.hex, "purpose": entry.purpose, "notice": entry.notice_id.hex},
+        facts={
+            "consent": entry.id.hex,
+            "purpose": entry.purpose,
+            "action": entry.action,
+            "notice": None if entry.notice_id is None else entry.notice_id.hex,
+        },
     )
+    if entry.action == Action.DECLINED:
+        return
     await webhooks.emit(
         session,
         tenant_id=entry.tenant_id,
-        type=f"consent.{entry.action}",
+        type="consent.granted" if entry.action == Action.GRANTED else "consent.withdrawn",
         resource_id=entry.id,
         data={
             "consent_id": public(Prefix.CONSENT, entry.id),
@@ -174,24 +307,28 @@ async def _append(session: AsyncSession, entry: Consent, *, actor: str) -> None:
     )
 
 
-async def get(session: AsyncSession, consent_id: UUID) -> Consent:
+async def get(session: AsyncSession, consent_id: UUID, *, show_declined: bool = False) -> Consent:
     """One entry of the ledger. Raises `NotFound`, or `Gone` once its person is erased."""
     found = await session.get(Consent, consent_id)
-    if found is None:
+    if found is None or (found.action == Action.DECLINED and not show_declined):
         raise NotFound
     await subjects.get(session, found.subject_id)
     return found
 
 
-async def history(session: AsyncSession, subject_id: UUID, *, before: UUID | None, limit: int) -> list[Consent]:
+async def history(
+    session: AsyncSession, subject_id: UUID, *, before: UUID | None, limit: int, show_declined: bool = False
+) -> list[Consent]:
     """The person's ledger, newest first."""
     query = select(Consent).where(Consent.subject_id == subject_id).order_by(col(Consent.id).desc()).limit(limit)
     if before is not None:
         query = query.where(Consent.id < before)
+    if not show_declined:
+        query = query.where(Consent.action != Action.DECLINED)
     return list((await session.exec(query)).all())
 
 
-async def current(session: AsyncSession, subject_id: UUID) -> dict[Purpose, Consent]:
+async def current(session: AsyncSession, subject_id: UUID, *, show_declined: bool = False) -> dict[Purpose, Consent]:
     """The newest entry per purpose."""
     query = (
         select(Consent)
@@ -199,6 +336,8 @@ async def current(session: AsyncSession, subject_id: UUID) -> dict[Purpose, Cons
         .ext(distinct_on(col(Consent.purpose)))
         .order_by(col(Consent.purpose), col(Consent.id).desc())
     )
+    if not show_declined:
+        query = query.where(Consent.action != Action.DECLINED)
     return {Purpose(entry.purpose): entry for entry in (await session.exec(query)).all()}
 
 
@@ -208,7 +347,13 @@ def in_force(entry: Consent) -> bool:
 
 
 async def require(session: AsyncSession, subject_id: UUID, *purposes: Purpose) -> Grant:
-    """Return the grants for all these purposes. Raises `ConsentRequired` with those that are missing."""
+    """Return the grants for all these purposes.
+
+    Raises `ConsentRequired` with those that are missing, and `ProcessingRestricted` while the person's data may be
+    kept but not used. A declined purpose cannot be hidden behind an older grant: while one is in force there is no
+    declining, only withdrawing.
+    """
+    await restrict.require_none(session, subject_id)
     newest = await current(session, subject_id)
     missing = [purpose for purpose in purposes if purpose not in newest or not in_force(newest[purpose])]
     if missing:

@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.clock import now
 from core.consent import service as consent
 from core.db import Database
-from core.errors import ConsentRequired, Gone, IntegrityError
+from core.errors import ConsentRequired, Gone, IntegrityError, ProcessingRestricted
 from core.ids import Prefix, public
 from core.jobs.claim import Claim
 from core.jobs.models import Job, JobState
@@ -36,6 +36,7 @@ class StopReason(StrEnum):
     CONSENT_WITHDRAWN = "consent_withdrawn"
     ERASED = "erased"
     PHOTO_ERASED = "photo_erased"
+    RESTRICTED = "processing_restricted"
 
 
 class Stopped(Exception):
@@ -72,7 +73,7 @@ async def checkpoint(session: AsyncSession, claim: Claim) -> Job:
     """Ask whether the work may go on, and hold the answer until the caller commits.
 
     Raises `LeaseLost`, or `Stopped` when the job was asked to stop, the person erased, a consent withdrawn or expired,
-    or the photo deleted.
+    processing restricted, or the photo deleted.
     """
     # 1. The person. An erasure waits for our commit, or we see that it came first.
     try:
@@ -88,6 +89,8 @@ async def checkpoint(session: AsyncSession, claim: Claim) -> Job:
     # 3. The consents.
     try:
         await consent.require(session, claim.subject_id, *NEEDS)
+    except ProcessingRestricted:
+        raise Stopped(StopReason.RESTRICTED) from None
     except ConsentRequired:
         raise Stopped(StopReason.CONSENT_WITHDRAWN) from None
     # 4. The photo, held as well: deleting it waits for our commit.

@@ -1,4 +1,8 @@
-"""Tombstones: who was erased, how far the erasing has come, who was told, and the certificate of it."""
+"""Tombstones and the proof of them; requests and their deadlines; links for people.
+
+A tombstone says who was erased, how far the erasing has come and who was told. A request says what a person asked for
+and by when they must be answered.
+"""
 
 from datetime import datetime
 from enum import StrEnum
@@ -113,3 +117,105 @@ class ErasureCertificate(SQLModel, table=True):
     rendering: bytes | None = None
     created_at: datetime = Field(default_factory=now, sa_type=Instant)
     issued_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class RequestState(StrEnum):
+    """received: open. superseded: the person was erased before it could be answered otherwise."""
+
+    RECEIVED = "received"
+    COMPLETED = "completed"
+    DENIED = "denied"
+    SUPERSEDED = "superseded"
+
+
+class Identity(StrEnum):
+    """Whether we know that it was the person who asked (GDPR Art. 12(6))."""
+
+    UNVERIFIED = "unverified"
+    VERIFIED = "verified"
+    FAILED = "failed"
+
+
+class Source(StrEnum):
+    """Who brought the request in."""
+
+    TENANT = "tenant"
+    PERSON = "person"
+
+
+class RightsRequest(SQLModel, table=True):
+    """What a person asked for. While it is open there is no second one of its kind: a repeat is joined to it.
+
+    law: the row of the rules by which it is counted. acknowledge_by, due_at, extended_due_at: the first moments that
+    are too late. told: which warnings went out. next_word_at: when the sweep looks at it again.
+    """
+
+    __tablename__ = "rights_request"
+    __table_args__ = (
+        CheckConstraint("state IN ('received', 'completed', 'denied', 'superseded')", name="rights_request_state"),
+        CheckConstraint("identity IN ('unverified', 'verified', 'failed')", name="rights_request_identity"),
+        CheckConstraint("(state = 'received') = (closed_at IS NULL)", name="rights_request_closed"),
+        Index("rights_request_by_time", "tenant_id", "id"),
+        Index("rights_request_of_subject", "tenant_id", "subject_id", "id"),
+        Index(
+            "rights_request_open_once",
+            "tenant_id",
+            "subject_id",
+            "kind",
+            unique=True,
+            postgresql_where=text("state = 'received'"),
+        ),
+        Index("rights_request_next_word", "next_word_at", postgresql_where=text("state = 'received'")),
+        {
+            "info": table_info(
+                tenancy="tenant",
+                eraser=Eraser(
+                    "redact",
+                    "That a request was answered, and when, stays provable; what was written goes.",
+                    columns=("sealed_details", "sealed_reason"),
+                ),
+            )
+        },
+    )
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    subject_id: UUID = Field(foreign_key="subject.id")
+    kind: str
+    source: str
+    state: str = RequestState.RECEIVED
+    identity: str = Identity.UNVERIFIED
+    joined: int = 0
+    law: str
+    law_source: str
+    received_at: datetime = Field(default_factory=now, sa_type=Instant)
+    acknowledge_by: datetime | None = Field(default=None, sa_type=Instant)
+    acknowledged_at: datetime | None = Field(default=None, sa_type=Instant)
+    due_at: datetime = Field(sa_type=Instant)
+    extended_due_at: datetime | None = Field(default=None, sa_type=Instant)
+    extended_at: datetime | None = Field(default=None, sa_type=Instant)
+    extension_code: str | None = None
+    exception: str | None = None
+    sealed_details: bytes | None = None
+    sealed_reason: bytes | None = None
+    told: list[str] = Field(default_factory=list, sa_type=JSONB)
+    next_word_at: datetime | None = Field(default=None, sa_type=Instant)
+    closed_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class PersonLink(SQLModel, table=True):
+    """A link that opens a person's own page once, and the visit that it was opened for. Only hashes are kept."""
+
+    __tablename__ = "person_link"
+    __table_args__ = (
+        Index("person_link_of_subject", "tenant_id", "subject_id"),
+        {"info": table_info(tenancy="tenant", eraser=Eraser("delete", "A link of nobody opens nothing."))},
+    )
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    subject_id: UUID = Field(foreign_key="subject.id")
+    token_sha256: bytes
+    expires_at: datetime = Field(sa_type=Instant)
+    opened_at: datetime | None = Field(default=None, sa_type=Instant)
+    visit_sha256: bytes | None = None
+    visit_until: datetime | None = Field(default=None, sa_type=Instant)
+    created_at: datetime = Field(default_factory=now, sa_type=Instant)

@@ -39,3 +39,38 @@ class Subject(SQLModel, table=True):
     erasure_epoch: int = 0
     created_at: datetime = Field(default_factory=now, sa_type=Instant)
     erased_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class SubjectRevision(SQLModel, table=True):
+    """What a field of a person said before it was corrected, sealed under the person's key (GDPR Art. 5(2), 16)."""
+
+    __tablename__ = "subject_revision"
+    __table_args__ = (
+        Index("subject_revision_of_subject", "tenant_id", "subject_id", "id"),
+        {"info": table_info(tenancy="tenant", eraser=Eraser("delete", "What was known of the person goes with them."))},
+    )
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    subject_id: UUID = Field(foreign_key="subject.id")
+    field: str
+    sealed_before: bytes | None = None
+    actor: str
+    replaced_at: datetime = Field(default_factory=now, sa_type=Instant)
+
+
+class AccessEntry(SQLModel, table=True):
+    """One opening of something sealed for a person: what, by whom, why. The person may ask to see it."""
+
+    __tablename__ = "access_entry"
+    __table_args__ = (
+        Index("access_entry_of_subject", "tenant_id", "subject_id", "id"),
+        {"info": table_info(tenancy="tenant", eraser=Eraser("delete", "Nothing is left that it could tell of."))},
+    )
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    subject_id: UUID = Field(foreign_key="subject.id")
+    what: str
+    resource_id: UUID
+    actor: str
+    why: str
+    opened_at: datetime = Field(default_factory=now, sa_type=Instant)
