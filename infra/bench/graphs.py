@@ -26,7 +26,6 @@ _UNETS: dict[tuple[Family, Size], dict[str, Any]] = {
         "attention_head_dim": (2, 4),
         "transformer_layers_per_block": (1, 2),
         "cross_attention_dim": 48,
-        "projection_class_embeddings_input_dim": 6 * 8 + 24,
         "addition_time_embed_dim": 8,
     },
     ("sdxl", "full"): {
@@ -34,7 +33,6 @@ _UNETS: dict[tuple[Family, Size], dict[str, Any]] = {
         "attention_head_dim": (5, 10, 20),
         "transformer_layers_per_block": (1, 2, 10),
         "cross_attention_dim": 2048,
-        "projection_class_embeddings_input_dim": 2816,
         "addition_time_embed_dim": 256,
     },
 }
@@ -48,6 +46,7 @@ def build(
     tiny_vae: bool = False,
     scheduler: Any = None,
     sample_size: int = 8,
+    aesthetic: bool = False,
     seed: int = 0,
 ) -> Any:
     """A stock inpainting pipeline on the CPU, in float32.
@@ -59,13 +58,14 @@ def build(
         tiny_vae: AutoencoderTiny in place of AutoencoderKL.
         scheduler: DDIM with SD's noise schedule by default.
         sample_size: latent side.
+        aesthetic: an SDXL U-Net whose time ids end with an aesthetic score, as the refiner's do.
         seed: of the weights.
     """
     torch.manual_seed(seed)
     texts = _texts(family, size)
     parts: dict[str, Any] = {
         "vae": _tiny_vae() if tiny_vae else _vae(family, size),
-        "unet": _unet(family, size, channels, sample_size),
+        "unet": _unet(family, size, channels, sample_size, time_ids=5 if aesthetic else 6),
         "scheduler": scheduler
         or _stock.DDIMScheduler(**SD_NOISE, clip_sample=False, set_alpha_to_one=False, steps_offset=1),
         "tokenizer": tokenizer(_TOKENS[size]),
@@ -76,6 +76,7 @@ def build(
             **parts,
             text_encoder_2=texts[1],
             tokenizer_2=tokenizer(_TOKENS[size]),
+            requires_aesthetics_score=aesthetic,
             add_watermarker=False,
         )
     else:
@@ -97,7 +98,7 @@ def tokenizer(tokens: int) -> Any:
     return CLIPTokenizer(vocab={word: place for place, word in enumerate(words)}, merges=[], model_max_length=tokens)
 
 
-def _unet(family: Family, size: Size, channels: int, sample_size: int) -> Any:
+def _unet(family: Family, size: Size, channels: int, sample_size: int, *, time_ids: int) -> Any:
     config = dict(_UNETS[family, size])
     levels = len(config["block_out_channels"])
     if family == "sd":
@@ -107,7 +108,12 @@ def _unet(family: Family, size: Size, channels: int, sample_size: int) -> Any:
     else:
         down = ["DownBlock2D"] + ["CrossAttnDownBlock2D"] * (levels - 1)
         up = ["CrossAttnUpBlock2D"] * (levels - 1) + ["UpBlock2D"]
-        config |= {"addition_embed_type": "text_time", "use_linear_projection": True}
+        pooled = 24 if size == "tiny" else 1280
+        config |= {
+            "addition_embed_type": "text_time",
+            "use_linear_projection": True,
+            "projection_class_embeddings_input_dim": time_ids * config["addition_time_embed_dim"] + pooled,
+        }
     return _stock.UNet2DConditionModel(
         sample_size=sample_size,
         in_channels=channels,
