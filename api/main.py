@@ -15,10 +15,13 @@ from litestar.openapi.spec import Components, SecurityScheme, Server, Tag
 
 from api.api_keys import ApiKeyController
 from api.assets import AssetController, LinkController
+from api.audit import AuditController
 from api.auth import provide_caller, provide_parts
+from api.certificates import CertificateController
 from api.consents import ConsentController, SubjectConsentController
 from api.docs import DocsController, Reference
 from api.edge import Edge
+from api.erasures import ErasureController
 from api.headshots import HeadshotController
 from api.health import HealthController
 from api.limits import Limiter
@@ -31,6 +34,7 @@ from api.styles import StyleController
 from api.subjects import SubjectController
 from api.tenant import TenantController, UsageController
 from api.webhooks import WebhookDeliveryController, WebhookEndpointController
+from api.well_known_keys import WellKnownKeysController
 from core import logs
 from core.bootstrap import open_parts
 from core.intake.clean import Intake, IntakeLimits
@@ -64,6 +68,8 @@ TAGS = [
     Tag(name="Headshots", description="What we make: one job per request, one headshot per style."),
     Tag(name="Assets", description="The sealed pictures themselves."),
     Tag(name="Webhooks", description="Events, signed as Standard Webhooks has it."),
+    Tag(name="Erasures", description="What was asked to be forgotten, step by step, and the proof that it was."),
+    Tag(name="Audit", description="What happened, as a log that cannot be rewritten unseen."),
     Tag(name="Operators", description="For whoever runs this service."),
     Tag(name="Health", description="For load balancers and orchestrators."),
 ]
@@ -131,6 +137,9 @@ def create_app(settings: Settings | None = None) -> Litestar:
             AssetController,
             WebhookEndpointController,
             WebhookDeliveryController,
+            ErasureController,
+            CertificateController,
+            AuditController,
         ],
     )
     operator_routes = Router(
@@ -141,6 +150,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             tenant_routes,
             operator_routes,
             LinkController,
+            WellKnownKeysController,
             HealthController,
             MetricsController,
             DocsController,

@@ -85,6 +85,7 @@ async def _view(parts: Parts, subject: Subject) -> SubjectView:
 
 def _erasure(tombstone: Tombstone) -> Erasure:
     return Erasure(
+        id=public(Prefix.ERASURE, tombstone.subject_id),
         subject_id=public(Prefix.SUBJECT, tombstone.subject_id),
         state=tombstone.state,
         shredded_at=tombstone.shredded_at,

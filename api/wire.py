@@ -80,6 +80,9 @@ def in_future(moment: datetime | None, *, field: str) -> datetime | None:
 class Erasure(Struct, frozen=True, kw_only=True):
     """How far the erasure of a subject has come."""
 
+    id: Annotated[
+        str, Meta(examples=["ers_0199b3c4d5e67f8090a1b2c3d4e5f607"], description="See GET /v1/erasures/{id}.")
+    ]
     subject_id: Annotated[str, Meta(examples=["sub_0199b3c4d5e67f8090a1b2c3d4e5f607"])]
     state: Annotated[
         str,

@@ -2,14 +2,18 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 from core.bootstrap import Parts
+from core.clock import frozen_at, now
 from core.consent import service as consent
 from core.consent.models import Purpose
 from core.intake.clean import CleanPhoto
 from core.photos import service as photos
 from core.photos.models import PhotoState
+from core.rights import certify, erase
+from core.rights.models import ErasureCertificate
 from core.subjects import service as subjects
 from core.tenants import service as tenants
 from core.tenants.models import Mode
@@ -121,6 +125,16 @@ async def a_ready_person(parts: Parts, platform: Platform) -> tuple[UUID, UUID]:
     subject_id = await a_person(parts, platform)
     await consents(parts, platform, subject_id)
     return subject_id, await a_photo(parts, platform, subject_id)
+
+
+async def an_erasure(parts: Parts, platform: Platform, subject_id: UUID) -> ErasureCertificate:
+    """Erase a person to the very end, without the wait for other processes to forget the key."""
+    async with parts.database.tenant(platform.tenant_id) as session:
+        await erase.begin(session, parts.keyring, subject_id=subject_id, actor="test")
+    whose = {"tenant_id": platform.tenant_id, "subject_id": subject_id}
+    await erase.finish(parts.database, parts.store, **whose)
+    with frozen_at(now() + timedelta(seconds=6)):
+        return await certify.certify(parts.database, parts.store, **whose)
 
 
 async def eventually(check: object, *, seconds: float = 10) -> None:

@@ -92,6 +92,10 @@ class SigningKeys:
             rows = (await (await session.connection()).execute(_EVERY)).all()
         return [PublicKey(row.public_key, row.created_at, row.retired_at) for row in rows]
 
+    async def key_set(self) -> list[dict[str, str]]:
+        """The published keys as JSON Web Keys, newest first."""
+        return [jwk(key) for key in await self.published()]
+
     async def _make(self, session: AsyncSession) -> SigningKey:
         connection = await session.connection()
         version = int((await connection.execute(_NEWEST)).scalar_one()) + 1

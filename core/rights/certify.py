@@ -24,7 +24,7 @@ from core.ids import Prefix, new_id, public
 from core.rights import checkpoints, erase
 from core.rights.certificate import LEAF_KIND, body_of, document_of, facts_of
 from core.rights.models import ErasureCertificate, ErasureReceiver, ErasureState, Step, Tombstone
-from core.rights.tables import tables_of_people, kept
+from core.rights.tables import kept, tables_of_people
 from core.storage.service import SealedStore
 from core.webhooks import service as webhooks
 
@@ -94,7 +94,7 @@ async def confirm(session: AsyncSession, *, subject_id: UUID, endpoint_id: UUID,
     )
     receiver = (await session.exec(query)).first()
     if receiver is None:
-        raise NotFound("This endpoint was not told of this erasure.")
+        raise NotFound
     if receiver.confirmed_at is None:
         receiver.confirmed_at, receiver.confirmed_by = now(), actor
         session.add(receiver)

@@ -43,7 +43,7 @@ from core.keyring.service import Keyring
 from core.photos.models import Photo, PhotoState
 from core.queue import Task, wake_after_commit
 from core.rights.models import ErasureReceiver, ErasureState, Step, Tombstone
-from core.rights.tables import tables_of_people, forget, remaining
+from core.rights.tables import forget, remaining, tables_of_people
 from core.storage.models import Asset
 from core.storage.service import SealedStore
 from core.subjects.models import Subject

@@ -31,6 +31,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_asset_link": {"expires_in": 60},
     "create_endpoint": {"url": "https://hooks.sample.example/other"},
     "update_endpoint": {"description": "changed"},
+    "confirm_erasure": {"endpoint_id": "{endpoint_id}"},
     "create_tenant": {"name": "another"},
     "update_tenant": {"credits": 5},
 }

@@ -9,7 +9,7 @@ from core.tenants import service as tenants
 from core.tenants.models import Mode
 from core.webhooks import service as webhooks
 from tests.api.conftest import Api
-from tests.scenes import Platform, a_notice, a_person, a_photo, a_platform, consents
+from tests.scenes import Platform, a_notice, a_person, a_photo, a_platform, an_erasure, consents
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,9 @@ SLOTS: dict[str, Prefix] = {
     "endpoint_id": Prefix.ENDPOINT,
     "delivery_id": Prefix.DELIVERY,
     "tenant_id": Prefix.TENANT,
+    "erasure_id": Prefix.ERASURE,
+    "certificate_id": Prefix.CERTIFICATE,
+    "entry_id": Prefix.AUDIT_ENTRY,
 }
 
 
@@ -58,6 +61,8 @@ async def a_world(api: Api, platform: Platform | None = None) -> World:
             actor="test",
         )
         delivery = await webhooks.send_test(session, endpoint_id=endpoint.id)
+    erased_id = await a_person(parts, platform)
+    certificate = await an_erasure(parts, platform, erased_id)
     found = {
         "key_id": key.id,
         "notice_id": notice_id,
@@ -69,5 +74,8 @@ async def a_world(api: Api, platform: Platform | None = None) -> World:
         "endpoint_id": endpoint.id,
         "delivery_id": delivery.id,
         "tenant_id": tenant_id,
+        "erasure_id": erased_id,
+        "certificate_id": certificate.id,
+        "entry_id": certificate.entry_id,
     }
     return World(platform=platform, ids={name: public(SLOTS[name], value) for name, value in found.items()})
