@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from core.db import Database
 from core.keyring.provider import open_provider
 from core.keyring.service import Keyring
+from core.provenance.service import Provenance
 from core.queue import Queue
 from core.settings import Settings
 from core.storage.service import SealedStore
@@ -22,6 +23,7 @@ class Parts:
     queue: Queue
     keyring: Keyring
     store: SealedStore
+    provenance: Provenance
 
 
 @asynccontextmanager
@@ -38,4 +40,7 @@ async def open_parts(settings: Settings | None = None) -> AsyncIterator[Parts]:
         await keyring.start()
         stack.push_async_callback(keyring.close)
         store = SealedStore(open_store(settings.storage), keyring)
-        yield Parts(settings=settings, database=database, queue=queue, keyring=keyring, store=store)
+        provenance = Provenance(database, keyring, settings.provenance)
+        yield Parts(
+            settings=settings, database=database, queue=queue, keyring=keyring, store=store, provenance=provenance
+        )

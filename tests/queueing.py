@@ -1,9 +1,12 @@
 """What tests of the queue do again and again: submit, claim, finish, and read what came of it. Real services only."""
 
+import secrets
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from io import BytesIO
 from uuid import UUID
 
+from PIL import Image
 from sqlalchemy import text
 from sqlmodel import col, select
 
@@ -23,14 +26,27 @@ from core.tenants.models import Mode, Quota
 from core.webhooks.models import Event
 from tests import scenes
 
-PICTURE = Picture(
-    variant="square_1024", data=b"\xff\xd8 canary-headshot \xff\xd9", media_type="image/jpeg", width=8, height=8
-)
+
+def _jpeg() -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (8, 8), "grey").save(file, "JPEG", comment=b"canary-headshot")
+    return file.getvalue()
+
+
+PICTURE = Picture(variant="square_1024", data=_jpeg(), media_type="image/jpeg", width=8, height=8)
 
 
 def made(style: str = "studio-grey") -> Outcome:
     pictures = (PICTURE, replace(PICTURE, variant="hris_600"))
-    return Outcome(style=style, style_version=1, seconds=0.5, pictures=pictures, ledger=[], likeness={"drift": 0.1})
+    return Outcome(
+        style=style,
+        style_version=1,
+        seconds=0.5,
+        pictures=pictures,
+        ledger=[],
+        mark=secrets.token_bytes(8),
+        likeness={"drift": 0.1},
+    )
 
 
 def refused(style: str = "studio-grey") -> Outcome:
@@ -71,7 +87,12 @@ class Studio:
 
     async def complete(self, claimed: Claim, *outcomes: Outcome) -> Job:
         return await complete.complete(
-            self.parts.database, self.parts.store, claimed, outcomes or (made(),), timings={"prepare": 0.1}
+            self.parts.database,
+            self.parts.store,
+            claimed,
+            outcomes or (made(),),
+            provenance=self.parts.provenance,
+            timings={"prepare": 0.1},
         )
 
     async def job(self, job_id: UUID) -> Job:

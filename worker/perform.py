@@ -20,6 +20,7 @@ from worker.hold import Drained, Hold, Part
 from worker.studio import pipeline
 from worker.studio.findings import Refused
 from worker.studio.pipeline import Made
+from worker.studio.watermark import Stamp
 
 logger = logging.getLogger("likeness.worker")
 
@@ -60,7 +61,14 @@ async def _attempt(hands: Hands, claim: Claim) -> str:
         ):
             outcomes, timings = await _make(hands, claim, hold)
             await hold.begin(Part("sealing", SEAL_AT, 1.0))
-            job = await complete.complete(hands.parts.database, hands.parts.store, claim, outcomes, timings=timings)
+            job = await complete.complete(
+                hands.parts.database,
+                hands.parts.store,
+                claim,
+                outcomes,
+                provenance=hands.parts.provenance,
+                timings=timings,
+            )
     except Stopped as stopped:
         job = await complete.stop(hands.parts.database, claim, stopped)
     except Refused as refused:
@@ -93,6 +101,10 @@ async def _make(hands: Hands, claim: Claim, hold: Hold) -> tuple[list[Outcome], 
     each = (SEAL_AT - MAKE_AT) / len(claim.styles)
     for number, name in enumerate(claim.styles):
         style = get_style(name)
+        stamp = Stamp(
+            mark=await hands.parts.provenance.mark_for(claim.job_id, name),
+            key=await hands.parts.provenance.watermark_key(),
+        )
         began = perf_counter()
         await hold.begin(Part(name, MAKE_AT + number * each, MAKE_AT + (number + 1) * each))
         try:
@@ -102,13 +114,14 @@ async def _make(hands: Hands, claim: Claim, hold: Hold) -> tuple[list[Outcome], 
                 seed=claim.seed,
                 engine=hands.in_studio.engine,
                 sandbox=claim.mode == Mode.TEST,
+                stamp=stamp,
                 check=hold.check,
                 tenant=claim.tenant_id.hex,
             )
         except Refused as refused:
             outcomes.append(_refused(refused, style, seconds=_since(began)))
         else:
-            outcomes.append(_outcome(made, style, seconds=_since(began)))
+            outcomes.append(_outcome(made, style, mark=stamp.mark, seconds=_since(began)))
             timings[name] = made.timings
     return outcomes, timings
 
@@ -144,7 +157,7 @@ def _refused(refused: Refused, style: Style, *, seconds: float) -> Outcome:
     )
 
 
-def _outcome(made: Made, style: Style, *, seconds: float) -> Outcome:
+def _outcome(made: Made, style: Style, *, mark: bytes, seconds: float) -> Outcome:
     return Outcome(
         style=style.name,
         style_version=style.version,
@@ -160,5 +173,6 @@ def _outcome(made: Made, style: Style, *, seconds: float) -> Outcome:
             for variant, output in made.outputs.items()
         ),
         ledger=made.ledger,
+        mark=mark,
         likeness=made.likeness,
     )

@@ -5,14 +5,18 @@ person's erasure epoch whether any does; both are checked in the transaction tha
 is ciphertext whose key was never committed, so nothing can open it, and the orphan reaper removes it.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import now
+from core.consent import service as consent
+from core.consent.models import Purpose
 from core.db import Database
 from core.errors import Gone
 from core.headshots.models import Headshot, HeadshotState
@@ -23,9 +27,16 @@ from core.jobs.finish import finish
 from core.jobs.lease import LeaseLost, Stopped, StopReason, checkpoint, held
 from core.jobs.models import Job, JobState
 from core.jobs.rescue import again_or_bury
+from core.photos.models import Photo
+from core.provenance import service as authenticity
+from core.provenance.service import Given, Provenance
 from core.storage.models import Asset
 from core.storage.service import SealedStore
 from core.tenants.models import Mode
+
+VERSION = "0.1.0"
+ORIGIN_MARKS = frozenset({"c2pa", "iptc", "ai_source"})
+"""What intake may find in a photo that says where it comes from (`core.intake.detect.CATEGORIES`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,7 @@ class Outcome:
     """What a style came to: pictures, or the still-me gate's refusal.
 
     ledger: what was done to the picture, region by region. likeness: the gate's measures. Neither names a person.
+    mark: the 8 bytes of the pictures' watermark.
     """
 
     style: str
@@ -51,6 +63,7 @@ class Outcome:
     seconds: float
     pictures: tuple[Picture, ...] = ()
     ledger: list[dict[str, Any]] | None = None
+    mark: bytes | None = None
     likeness: dict[str, Any] | None = None
     reason_code: str | None = None
     reason: str | None = None
@@ -67,27 +80,38 @@ async def complete(
     claim: Claim,
     outcomes: Sequence[Outcome],
     *,
+    provenance: Provenance,
     timings: Mapping[str, Any],
 ) -> Job:
     """Keep what was made. Raises `LeaseLost` or `Stopped`; then nothing of it is kept."""
+    # 1. Sign every picture: what was done to it goes into the file, under the tenant's certificate.
+    outcomes = await _signed(database, provenance, claim, outcomes)
     made = sum(outcome.state is HeadshotState.DONE for outcome in outcomes)
     expires_at = now() + timedelta(seconds=claim.retain_seconds)
     headshots = [_row(claim, outcome, expires_at=expires_at) for outcome in outcomes]
     sealed: list[Asset] = []
     try:
         async with database.tenant(claim.tenant_id) as session:
-            # 1. Seal every picture. The objects' keys become real with this transaction, or never.
+            # 2. Seal every picture. The objects' keys become real with this transaction, or never.
             for headshot, outcome in zip(headshots, outcomes, strict=True):
                 for picture in outcome.pictures:
                     asset = await _seal(session, store, claim, picture, expires_at=expires_at)
                     sealed.append(asset)
                     headshot.assets[picture.variant] = asset.id.hex
-            # 2. Hold the person and the job; go on only if fence, epoch and consents still stand.
+            # 3. Hold the person and the job; go on only if fence, epoch and consents still stand.
             job = await checkpoint(session, claim)
-            # 3. The headshots, one row per style; the database takes each style of a job once.
+            # 4. The headshots, one row per style; the database takes each style of a job once.
             session.add_all(headshots)
+            for headshot, outcome in zip(headshots, outcomes, strict=True):
+                await authenticity.note(
+                    session,
+                    tenant_id=claim.tenant_id,
+                    subject_id=claim.subject_id,
+                    headshot_id=headshot.id,
+                    pictures=[await _given(provenance, outcome, picture) for picture in outcome.pictures],
+                )
             job.timings = dict(timings)
-            # 4. Finish: state, credits for what was delivered, audit leaf, event.
+            # 5. Finish: state, credits for what was delivered, audit leaf, event.
             refused = next((outcome for outcome in outcomes if outcome.state is HeadshotState.REFUSED), None)
             await finish(
                 session,
@@ -110,6 +134,56 @@ async def complete(
             await store.objects.delete_all_versions(asset.object_name)
         raise
     return job
+
+
+async def _signed(
+    database: Database, provenance: Provenance, claim: Claim, outcomes: Sequence[Outcome]
+) -> list[Outcome]:
+    # The library that signs is native code that the API, which imports this file as well, must not load.
+    from core.provenance.sign import sign
+
+    async with database.tenant(claim.tenant_id) as session:
+        # Whether photo and person still stand is for the checkpoint to say; here only what the photo came with counts.
+        photo = await session.get(Photo, claim.photo_id)
+        came_with = (photo.removed_metadata or []) if photo is not None else []
+        permitted = (await consent.current(session, claim.subject_id)).get(Purpose.MODEL_TRAINING)
+    credential = await provenance.credential(claim.tenant_id)
+    training_allowed = permitted is not None and consent.in_force(permitted)
+    signed = []
+    for outcome in outcomes:
+        ledger = [*(outcome.ledger or []), *_carried(came_with)]
+        pictures = []
+        for picture in outcome.pictures:
+            signing = partial(
+                sign,
+                picture.data,
+                picture.media_type,
+                ledger=ledger,
+                mark=_mark(outcome),
+                training_allowed=training_allowed,
+                credential=credential,
+                time_stamps=provenance.settings.time_stamp_url,
+                version=VERSION,
+            )
+            pictures.append(replace(picture, data=await asyncio.to_thread(signing)))
+        signed.append(replace(outcome, pictures=tuple(pictures), ledger=ledger if pictures else outcome.ledger))
+    return signed
+
+
+def _carried(removed: Sequence[str]) -> list[dict[str, Any]]:
+    """The marks of origin that the photo came with are recorded, and told on: none is dropped silently."""
+    marks = sorted(ORIGIN_MARKS & set(removed))
+    return [{"region": "source", "action": "carried", "source": "own", "share": 1.0, "marks": marks}] if marks else []
+
+
+def _mark(outcome: Outcome) -> bytes:
+    if outcome.mark is None:
+        raise ValueError("a picture without its mark does not leave")
+    return outcome.mark
+
+
+async def _given(provenance: Provenance, outcome: Outcome, picture: Picture) -> Given:
+    return Given(fingerprint=await provenance.fingerprint(picture.data), mark=_mark(outcome))
 
 
 async def _seal(

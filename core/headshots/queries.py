@@ -10,6 +10,7 @@ from core.clock import now
 from core.errors import Gone, NotFound
 from core.headshots.models import Headshot, HeadshotState
 from core.ids import Prefix, public
+from core.provenance import service as authenticity
 from core.storage.models import Asset, AssetState
 from core.storage.service import SealedStore
 from core.subjects import service as subjects
@@ -58,6 +59,7 @@ async def delete(session: AsyncSession, store: SealedStore, headshot: Headshot, 
     """Erase one headshot: the keys and objects of its pictures first, then what the row says of it."""
     for asset in await assets(session, headshot):
         await store.delete(session, asset)
+    await authenticity.forget(session, headshot.id)
     headshot.state = HeadshotState.ERASED.value
     headshot.erased_at = now()
     headshot.ledger = None

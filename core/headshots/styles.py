@@ -37,7 +37,9 @@ class Framing(StrEnum):
 class Retouch(StrEnum):
     """What is done to skin and hair."""
 
-    NONE = "none"
+    NONE = "none"  # every pixel as it was shot
+    LIGHT = "light"  # temporary marks are taken away
+    STUDIO = "studio"  # and blotches and shine are evened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

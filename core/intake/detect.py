@@ -37,13 +37,15 @@ _TAGS: Final = {
 }
 # Every name that a report may hold.
 CATEGORIES: Final = frozenset(
-    {"animation", "c2pa", "depth_map", "gps", "other_metadata", "thumbnail", "trailing_bytes", *_TAGS}
+    {"ai_source", "animation", "c2pa", "depth_map", "gps", "other_metadata", "thumbnail", "trailing_bytes", *_TAGS}
 )
 _CATEGORY_OF_TAG: Final = {tag: category for category, tags in _TAGS.items() for tag in tags}
 _MAX_TAGS: Final = 512
 
 # A packet is searched for property names, not parsed: an XML parser would be one more thing to attack.
 _XMP_NAMES: Final = {
+    # IPTC's digital source types of pictures that a model made, wholly or in part.
+    "ai_source": (b"rainedAlgorithmicMedia",),
     "gps": (b":GPS",),
     "device": (b"tiff:Make", b"tiff:Model", b"aux:SerialNumber", b"aux:Lens"),
     "time": (b"CreateDate", b"ModifyDate", b"MetadataDate", b"DateCreated", b"DateTime"),
@@ -110,6 +112,12 @@ class Findings:
                     self.orientation = value
         except (struct.error, ValueError):
             self.add("other_metadata")
+
+    def add_c2pa(self, box: bytes) -> None:
+        """Note a C2PA manifest, and whether it says that a model made the picture or a part of it."""
+        self.add("c2pa")
+        if any(name in box for name in _XMP_NAMES["ai_source"]):
+            self.add("ai_source")
 
     def add_xmp(self, packet: bytes) -> None:
         """Note an XMP packet and the kinds of property in it."""
@@ -190,7 +198,7 @@ def _read_application_segment(payload: bytes, findings: Findings) -> None:
         # Image resource 0x0404 is the IPTC record; the others are an editor's.
         findings.add("iptc" if b"8BIM\x04\x04" in payload else "other_metadata")
     elif payload.startswith(b"JP") and b"c2pa" in payload:
-        findings.add("c2pa")
+        findings.add_c2pa(payload)
     elif not payload.startswith(b"Adobe"):
         findings.add("other_metadata")
 

@@ -2,7 +2,7 @@
 
     examine   is there one usable face? (seconds after upload)
     prepare   find face → frame → matte            once per photo
-    make      light → backdrop → composite → face lock → mark → encode → still-me gate      once per style
+    make      light → backdrop → composite → face lock → mark → watermark → encode → still-me gate      once per style
 
 Every stage is a function in a file of its own; this file only says their order. Pictures live in memory alone.
 """
@@ -20,10 +20,24 @@ import numpy.typing as npt
 from core.headshots.styles import Style
 from worker.engine.engine import Engine
 from worker.engine.request import PaintRequest
-from worker.studio import backdrop, composite, encode, face_lock, find_face, frame, light, mark, matte, still_me, vision
+from worker.studio import (
+    backdrop,
+    composite,
+    encode,
+    face_lock,
+    find_face,
+    frame,
+    light,
+    mark,
+    matte,
+    still_me,
+    vision,
+    watermark,
+)
 from worker.studio.encode import Output
 from worker.studio.findings import FaceReport, Finding, Refused, Severity
 from worker.studio.vision import Picture
+from worker.studio.watermark import Stamp
 
 __all__ = [
     "FaceReport",
@@ -33,6 +47,7 @@ __all__ = [
     "Refused",
     "Severity",
     "Sitting",
+    "Stamp",
     "examine",
     "make",
     "prepare",
@@ -115,7 +130,15 @@ def prepare(photo: bytes, *, check: Check) -> Sitting:
 
 
 async def make(
-    sitting: Sitting, style: Style, *, seed: int, engine: Engine, sandbox: bool, check: Check, tenant: str = ""
+    sitting: Sitting,
+    style: Style,
+    *,
+    seed: int,
+    engine: Engine,
+    sandbox: bool,
+    check: Check,
+    tenant: str = "",
+    stamp: Stamp | None = None,
 ) -> Made:
     """Make one style's headshot.
 
@@ -125,6 +148,7 @@ async def make(
         seed: the same seed gives the same picture.
         engine: repaints the backdrop if it has a model; the style's own backdrop stands otherwise.
         sandbox: write the sandbox mark across the picture.
+        stamp: the invisible mark. What has none may be looked at here; `complete` lets nothing leave without.
         check: see `Check`.
         tenant: opaque key; the engine keeps tenants apart by it.
 
@@ -154,7 +178,7 @@ async def make(
             face_lock.require_own_face(picture, own, sitting.hull)
     check("encode", 0.75)
     with _timed(timings, "encode"):
-        outputs = await asyncio.to_thread(_encode, sitting, picture, own)
+        outputs = await asyncio.to_thread(_encode, sitting, picture, own, stamp=stamp)
     check("still_me", 0.9)
     with _timed(timings, "still_me"):
         likeness = await asyncio.to_thread(
@@ -166,6 +190,9 @@ async def make(
         still_me.require_still_me(likeness)
     check("made", 1.0)
     ledger = _ledger(sitting, style, recipe, generated=engine.model is not None, sandbox=sandbox)
+    if stamp is not None:
+        share = round(1 - float(sitting.hull.mean()), 4)
+        ledger.append({"region": "all_but_face", "action": "watermarked", "source": "mark", "share": share})
     return Made(outputs, ledger, likeness.figures(), {name: round(value, 4) for name, value in timings.items()})
 
 
@@ -206,15 +233,19 @@ async def _backdrop(style: Style, *, seed: int, engine: Engine, tenant: str, che
     return await asyncio.to_thread(backdrop.with_grain, drawn, seed=seed)
 
 
-def _encode(sitting: Sitting, picture: Picture, own: Picture) -> dict[str, Output]:
-    """All variants, each decoded again and held against the face lock."""
+def _encode(sitting: Sitting, picture: Picture, own: Picture, *, stamp: Stamp | None) -> dict[str, Output]:
+    """All variants, each decoded again and held against the face lock, and its watermark read."""
     outputs: dict[str, Output] = {}
     points = sitting.framed.points
     for name, variant in encode.VARIANTS.items():
-        output = encode.encode(encode.cut(picture, variant, points))
         # Resizing mixes neighbours: only pixels wholly inside the face are held to it.
         hull = encode.cut(sitting.hull.astype(np.uint8) * 255, variant, points) == 255  # noqa: PLR2004
-        face_lock.require_own_face_encoded(encode.decode(output.data), encode.cut(own, variant, points), hull)
+        piece = encode.cut(picture, variant, points)
+        output = encode.encode(piece if stamp is None else watermark.lay(piece, stamp, hull))
+        decoded = encode.decode(output.data)
+        face_lock.require_own_face_encoded(decoded, encode.cut(own, variant, points), hull)
+        if stamp is not None:
+            watermark.require_readable(decoded, stamp)
         outputs[name] = output
     return outputs
 

@@ -15,7 +15,7 @@ def test_a_picture_with_nothing_beside_its_pixels_reports_nothing(source_format:
 
 
 def test_a_laden_jpeg_reports_each_kind() -> None:
-    assert detect(laden("jpeg"), "jpeg").categories == CATEGORIES - {"animation", "depth_map"}
+    assert detect(laden("jpeg"), "jpeg").categories == CATEGORIES - {"ai_source", "animation", "depth_map"}
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,8 @@ def test_a_laden_jpeg_reports_each_kind() -> None:
         (jpeg_segment(0xEC, b"Ducky" + CANARY), {"other_metadata"}),
         (jpeg_segment(0xE1, b"Exif\0\0damaged" + CANARY), {"other_metadata"}),
         (jpeg_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0 GDepth:Data"), {"xmp", "depth_map"}),
+        (jpeg_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0 trainedAlgorithmicMedia"), {"xmp", "ai_source"}),
+        (jpeg_segment(0xEB, b"JP\0\1 c2pa compositeWithTrainedAlgorithmicMedia"), {"c2pa", "ai_source"}),
         (jpeg_segment(0xED, b"Photoshop 3.0\0008BIM\4\x0c" + CANARY), {"other_metadata"}),
     ],
 )
