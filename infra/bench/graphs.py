@@ -12,8 +12,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 Size = Literal["tiny", "small", "full"]
 Family = Literal["sd", "sdxl"]
 
-# diffusers types its constructors only in part.
-_stock: Any = diffusers
+library: Any = diffusers
+"""diffusers itself, which types its constructors only in part."""
 
 _TOKENS = {"tiny": 16, "small": 32, "full": 77}
 
@@ -67,12 +67,12 @@ def build(
         "vae": _tiny_vae() if tiny_vae else _vae(family, size),
         "unet": _unet(family, size, channels, sample_size, time_ids=5 if aesthetic else 6),
         "scheduler": scheduler
-        or _stock.DDIMScheduler(**SD_NOISE, clip_sample=False, set_alpha_to_one=False, steps_offset=1),
+        or library.DDIMScheduler(**SD_NOISE, clip_sample=False, set_alpha_to_one=False, steps_offset=1),
         "tokenizer": tokenizer(_TOKENS[size]),
         "text_encoder": texts[0],
     }
     if family == "sdxl":
-        pipeline = _stock.StableDiffusionXLInpaintPipeline(
+        pipeline = library.StableDiffusionXLInpaintPipeline(
             **parts,
             text_encoder_2=texts[1],
             tokenizer_2=tokenizer(_TOKENS[size]),
@@ -80,7 +80,7 @@ def build(
             add_watermarker=False,
         )
     else:
-        pipeline = _stock.StableDiffusionInpaintPipeline(
+        pipeline = library.StableDiffusionInpaintPipeline(
             **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False
         )
     pipeline.set_progress_bar_config(disable=True)
@@ -114,7 +114,7 @@ def _unet(family: Family, size: Size, channels: int, sample_size: int, *, time_i
             "use_linear_projection": True,
             "projection_class_embeddings_input_dim": time_ids * config["addition_time_embed_dim"] + pooled,
         }
-    return _stock.UNet2DConditionModel(
+    return library.UNet2DConditionModel(
         sample_size=sample_size,
         in_channels=channels,
         out_channels=4,
@@ -128,7 +128,7 @@ def _unet(family: Family, size: Size, channels: int, sample_size: int, *, time_i
 
 def _vae(family: Family, size: Size) -> Any:
     widths = (8, 16, 16, 16) if size != "full" else (128, 256, 512, 512)
-    return _stock.AutoencoderKL(
+    return library.AutoencoderKL(
         block_out_channels=widths,
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
@@ -141,7 +141,7 @@ def _vae(family: Family, size: Size) -> Any:
 
 
 def _tiny_vae() -> Any:
-    return _stock.AutoencoderTiny(
+    return library.AutoencoderTiny(
         encoder_block_out_channels=(8, 8, 8, 8),
         decoder_block_out_channels=(8, 8, 8, 8),
         num_encoder_blocks=(1, 1, 1, 1),

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DDIMScheduler
 
 from infra.bench import graphs
 from worker.engine.capacity import Cap
@@ -26,7 +25,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def pipeline() -> Any:
     # With random weights, v-prediction keeps latents near one, as trained weights do; epsilon lets them grow.
-    scheduler = DDIMScheduler(
+    scheduler = graphs.library.DDIMScheduler(
         **graphs.SD_NOISE, prediction_type="v_prediction", clip_sample=False, set_alpha_to_one=False, steps_offset=1
     )
     return graphs.build(scheduler=scheduler)

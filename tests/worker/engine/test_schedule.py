@@ -6,15 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import (
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    EulerDiscreteScheduler,
-    HeunDiscreteScheduler,
-    PNDMScheduler,
-)
 
-from infra.bench.graphs import SD_NOISE
+from infra.bench.graphs import SD_NOISE, library
 from worker.engine.schedule import COLUMNS, Plan, Scheduler, UnsupportedScheduler
 
 # The stock schedulers hand tensors to numpy in a way that numpy 2 means to change.
@@ -22,9 +15,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 TOLERANCE = 1e-4
 KINDS: dict[str, Any] = {
-    "ddim": DDIMScheduler,
-    "euler": EulerDiscreteScheduler,
-    "dpm++": DPMSolverMultistepScheduler,
+    "ddim": library.DDIMScheduler,
+    "euler": library.EulerDiscreteScheduler,
+    "dpm++": library.DPMSolverMultistepScheduler,
 }
 
 
@@ -49,7 +42,7 @@ def stock_schedulers() -> Iterator[Any]:
                         continue
                     yield pytest.param(cls(**config), id=name)
                     yield pytest.param(cls(**config, use_karras_sigmas=True), id=name + "-karras")
-    solver = DPMSolverMultistepScheduler
+    solver = library.DPMSolverMultistepScheduler
     for prediction in ("epsilon", "v_prediction"):
         config = {**SD_NOISE, "prediction_type": prediction}
         yield pytest.param(solver(**config, solver_type="heun"), id=f"dpm++-{prediction}-heun")
@@ -58,7 +51,7 @@ def stock_schedulers() -> Iterator[Any]:
         yield pytest.param(solver(**config, lower_order_final=False), id=f"dpm++-{prediction}-no-lower-order")
         yield pytest.param(solver(**config, final_sigmas_type="sigma_min"), id=f"dpm++-{prediction}-sigma-min")
         yield pytest.param(
-            EulerDiscreteScheduler(**config, use_exponential_sigmas=True), id=f"euler-{prediction}-exponential"
+            library.EulerDiscreteScheduler(**config, use_exponential_sigmas=True), id=f"euler-{prediction}-exponential"
         )
 
 
@@ -83,7 +76,8 @@ def run_stock(stock: Any, steps: int, strength: float, image: torch.Tensor, nois
         if place < len(timesteps) - 1:
             kept = stock.add_noise(image, noise, timesteps[place + 1].reshape(1))
         x = (1 - mask) * kept + mask * x
-    return x
+    result: torch.Tensor = x
+    return result
 
 
 def run_plan(plan: Plan, image: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -140,7 +134,7 @@ def test_a_plan_keeps_its_digits_where_the_stock_scheduler_loses_them(
     prediction: str, image: torch.Tensor, noise: torch.Tensor
 ) -> None:
     config = {**SD_NOISE, "prediction_type": prediction, "rescale_betas_zero_snr": True}
-    plan = Scheduler(EulerDiscreteScheduler(**config, timestep_spacing="trailing")).plan(4, 1.0)
+    plan = Scheduler(library.EulerDiscreteScheduler(**config, timestep_spacing="trailing")).plan(4, 1.0)
     exact = run_plan(plan, image.double(), noise.double())
     assert (exact - run_plan(plan, image, noise)).abs().max() <= 1e-5
 
@@ -148,7 +142,7 @@ def test_a_plan_keeps_its_digits_where_the_stock_scheduler_loses_them(
 @pytest.mark.parametrize("column", [1, 2, 3, 4, 5, 6])
 def test_a_wrong_column_is_noticed(column: int, image: torch.Tensor, noise: torch.Tensor) -> None:
     """Negative control: the comparison above would fail on any column off by a thousandth."""
-    stock = DPMSolverMultistepScheduler(**SD_NOISE)
+    stock = library.DPMSolverMultistepScheduler(**SD_NOISE)
     plan = Scheduler(stock).plan(20, 1.0)
     table = plan.table.copy()
     table[:, column] *= 1.001
@@ -158,14 +152,14 @@ def test_a_wrong_column_is_noticed(column: int, image: torch.Tensor, noise: torc
 
 
 def test_a_plan_begun_one_step_late_is_noticed(image: torch.Tensor, noise: torch.Tensor) -> None:
-    stock = DDIMScheduler(**SD_NOISE, clip_sample=False)
+    stock = library.DDIMScheduler(**SD_NOISE, clip_sample=False)
     plan = Scheduler(stock).plan(20, 1.0)
     late = run_plan(Plan(plan.table[1:], plan.start_image, plan.start_noise), image, noise)
     assert (run_stock(stock, 20, 1.0, image, noise) - late).abs().max() > 100 * TOLERANCE
 
 
 def test_strength_leaves_out_the_first_steps() -> None:
-    scheduler = Scheduler(EulerDiscreteScheduler(**SD_NOISE))
+    scheduler = Scheduler(library.EulerDiscreteScheduler(**SD_NOISE))
     assert scheduler.plan(20, 1.0).steps == 20
     assert scheduler.plan(20, 0.6).steps == 12
     assert np.array_equal(scheduler.plan(20, 0.6).table, scheduler.plan(20, 1.0).table[8:])
@@ -175,7 +169,7 @@ def test_strength_leaves_out_the_first_steps() -> None:
 
 @pytest.mark.parametrize("name", ["ddim", "euler", "dpm++"])
 def test_another_scheduler_runs_over_the_models_own_noise(name: Any) -> None:
-    own = DDIMScheduler(**SD_NOISE, prediction_type="v_prediction", clip_sample=False)
+    own = library.DDIMScheduler(**SD_NOISE, prediction_type="v_prediction", clip_sample=False)
     chosen = Scheduler(own, name)
     assert chosen.name == name
     assert chosen.stock.config.prediction_type == "v_prediction"
@@ -183,19 +177,19 @@ def test_another_scheduler_runs_over_the_models_own_noise(name: Any) -> None:
 
 
 def test_a_scheduler_that_is_not_linear_gives_way_to_a_linear_one() -> None:
-    assert Scheduler(PNDMScheduler(**SD_NOISE)).name == "dpm++"
-    assert Scheduler(HeunDiscreteScheduler(**SD_NOISE)).name == "dpm++"
+    assert Scheduler(library.PNDMScheduler(**SD_NOISE)).name == "dpm++"
+    assert Scheduler(library.HeunDiscreteScheduler(**SD_NOISE)).name == "dpm++"
 
 
 @pytest.mark.parametrize(
     "stock",
     [
-        DDIMScheduler(**SD_NOISE, clip_sample=True),
-        DDIMScheduler(**SD_NOISE, clip_sample=False, thresholding=True),
-        DDIMScheduler(**SD_NOISE, clip_sample=False, rescale_betas_zero_snr=True),
-        DPMSolverMultistepScheduler(**SD_NOISE, solver_order=3),
-        DPMSolverMultistepScheduler(**SD_NOISE, algorithm_type="sde-dpmsolver++"),
-        DPMSolverMultistepScheduler(**SD_NOISE, use_flow_sigmas=True),
+        library.DDIMScheduler(**SD_NOISE, clip_sample=True),
+        library.DDIMScheduler(**SD_NOISE, clip_sample=False, thresholding=True),
+        library.DDIMScheduler(**SD_NOISE, clip_sample=False, rescale_betas_zero_snr=True),
+        library.DPMSolverMultistepScheduler(**SD_NOISE, solver_order=3),
+        library.DPMSolverMultistepScheduler(**SD_NOISE, algorithm_type="sde-dpmsolver++"),
+        library.DPMSolverMultistepScheduler(**SD_NOISE, use_flow_sigmas=True),
     ],
     ids=["clips", "thresholds", "epsilon-at-zero-snr", "third-order", "stochastic", "flow"],
 )

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
 
 from infra.bench import graphs
 from tests.worker.engine.orders import oracle, paint, request
@@ -37,12 +36,20 @@ def schedulers() -> list[Any]:
         config = {**graphs.SD_NOISE, "prediction_type": prediction, "rescale_betas_zero_snr": zero}
         config |= {"timestep_spacing": "trailing" if zero else "leading", "steps_offset": 1}
         name = f"{prediction}{'-zero' if zero else ''}"
-        made.append(pytest.param(DDIMScheduler(**config, clip_sample=False, set_alpha_to_one=False), id=f"ddim-{name}"))
+        made.append(
+            pytest.param(
+                graphs.library.DDIMScheduler(**config, clip_sample=False, set_alpha_to_one=False), id=f"ddim-{name}"
+            )
+        )
         for karras in (False, True):
             kind = name + ("-karras" if karras else "")
             made += [
-                pytest.param(EulerDiscreteScheduler(**config, use_karras_sigmas=karras), id=f"euler-{kind}"),
-                pytest.param(DPMSolverMultistepScheduler(**config, use_karras_sigmas=karras), id=f"dpm++-{kind}"),
+                pytest.param(
+                    graphs.library.EulerDiscreteScheduler(**config, use_karras_sigmas=karras), id=f"euler-{kind}"
+                ),
+                pytest.param(
+                    graphs.library.DPMSolverMultistepScheduler(**config, use_karras_sigmas=karras), id=f"dpm++-{kind}"
+                ),
             ]
     return made
 
