@@ -30,6 +30,7 @@ from api.notices import NoticeController
 from api.operators import OperatorTenantController
 from api.photos import PhotoController, SubjectPhotoController
 from api.problems import HANDLERS
+from api.rights_requests import RightsRequestController
 from api.styles import StyleController
 from api.subjects import SubjectController
 from api.tenant import TenantController, UsageController
@@ -70,6 +71,7 @@ TAGS = [
     Tag(name="Webhooks", description="Events, signed as Standard Webhooks has it."),
     Tag(name="Erasures", description="What was asked to be forgotten, step by step, and the proof that it was."),
     Tag(name="Audit", description="What happened, as a log that cannot be rewritten unseen."),
+    Tag(name="Rights requests", description="What people ask for under their law, and by when they get an answer."),
     Tag(name="Operators", description="For whoever runs this service."),
     Tag(name="Health", description="For load balancers and orchestrators."),
 ]
@@ -137,6 +139,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             AssetController,
             WebhookEndpointController,
             WebhookDeliveryController,
+            RightsRequestController,
             ErasureController,
             CertificateController,
             AuditController,

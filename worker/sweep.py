@@ -16,7 +16,7 @@ from core.jobs import rescue
 from core.photos import service as photos
 from core.queue import Task
 from core.retention.expire import erase_expired
-from core.rights import checkpoints
+from core.rights import checkpoints, deadlines
 from core.rights import erase as erasure
 from worker.hands import Hands
 
@@ -70,6 +70,11 @@ async def sequence_logs(hands: Hands) -> None:
         await checkpoints.sequence(hands.parts.database, hands.parts.keyring, tenant_id=tenant_id)
 
 
+async def mind_rights_requests(hands: Hands) -> None:
+    """Warn of deadlines, shout over those that passed, close what an erasure has answered."""
+    await deadlines.mind(hands.parts.database, limit=AT_ONCE)
+
+
 async def expire(hands: Hands) -> None:
     """Erase what has reached its day, and forget old idempotency keys."""
     await erase_expired(hands.parts.database, hands.parts.store)
@@ -98,5 +103,5 @@ async def go_round(hands: Hands, rounds: tuple[Round, ...], *, every_seconds: fl
 
 
 STUDIO_ROUNDS: tuple[Round, ...] = (rescue_jobs, wake_for_photos, wake_for_jobs)
-LIGHT_ROUNDS: tuple[Round, ...] = (rescue_jobs, wake_for_erasures, sequence_logs)
+LIGHT_ROUNDS: tuple[Round, ...] = (rescue_jobs, wake_for_erasures, sequence_logs, mind_rights_requests)
 HOUSEKEEPING: tuple[Round, ...] = (expire, reap)

@@ -38,6 +38,7 @@ EVENTS: tuple[str, ...] = (
     "audit.checkpoint",
     "rights_request.received",
     "rights_request.due_soon",
+    "rights_request.overdue",
     "rights_request.completed",
     "quota.threshold",
     "api_key.rotated",

@@ -32,6 +32,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_endpoint": {"url": "https://hooks.sample.example/other"},
     "update_endpoint": {"description": "changed"},
     "confirm_erasure": {"endpoint_id": "{endpoint_id}"},
+    "create_rights_request": {"subject_id": "{subject_id}", "kind": "access"},
+    "verify_identity": {"outcome": "verified"},
+    "extend_rights_request": {"code": "complexity", "reason": "Many pictures."},
+    "deny_rights_request": {"exception": "rights_of_others", "reason": "Somebody else is in them."},
+    "lift_restriction": {"person_informed": True},
     "create_tenant": {"name": "another"},
     "update_tenant": {"credits": 5},
 }

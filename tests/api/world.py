@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from core.headshots import submit
 from core.ids import Prefix, public
 from core.photos import service as photos
+from core.rights import requests
+from core.rights.models import Identity
+from core.rights.rules import Kind
 from core.tenants import service as tenants
 from core.tenants.models import Mode
 from core.webhooks import service as webhooks
@@ -32,6 +35,7 @@ SLOTS: dict[str, Prefix] = {
     "endpoint_id": Prefix.ENDPOINT,
     "delivery_id": Prefix.DELIVERY,
     "tenant_id": Prefix.TENANT,
+    "request_id": Prefix.RIGHTS_REQUEST,
     "erasure_id": Prefix.ERASURE,
     "certificate_id": Prefix.CERTIFICATE,
     "entry_id": Prefix.AUDIT_ENTRY,
@@ -61,6 +65,14 @@ async def a_world(api: Api, platform: Platform | None = None) -> World:
             actor="test",
         )
         delivery = await webhooks.send_test(session, endpoint_id=endpoint.id)
+        request, _ = await requests.receive(
+            session,
+            parts.keyring,
+            subject_id=subject_id,
+            kind=Kind.ACCESS,
+            actor="test",
+            identity=Identity.VERIFIED,
+        )
     erased_id = await a_person(parts, platform)
     certificate = await an_erasure(parts, platform, erased_id)
     found = {
@@ -74,6 +86,7 @@ async def a_world(api: Api, platform: Platform | None = None) -> World:
         "endpoint_id": endpoint.id,
         "delivery_id": delivery.id,
         "tenant_id": tenant_id,
+        "request_id": request.id,
         "erasure_id": erased_id,
         "certificate_id": certificate.id,
         "entry_id": certificate.entry_id,

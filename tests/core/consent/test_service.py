@@ -1,6 +1,9 @@
 """Notices and the ledger of consent."""
 
+import asyncio
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -8,13 +11,29 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import select
 
 from core import clock
+from core.audit.models import AuditEntry
 from core.bootstrap import Parts
 from core.consent import service
-from core.consent.models import Action, Purpose
-from core.errors import ConsentRequired, Gone, NoticeUnknown, StateConflict, Unacceptable
+from core.consent.models import Action, Channel, Consent, Purpose
+from core.consent.policy import ALWAYS_CONSENT, Attestation, Circumstances, Release
+from core.errors import (
+    ConsentRequired,
+    Gone,
+    GuardianRequired,
+    NotFound,
+    NoticeUnknown,
+    OptedOut,
+    StateConflict,
+    Unacceptable,
+    WrittenReleaseRequired,
+)
+from core.jobs.lease import Stopped, checkpoint
 from core.rights import erase
+from core.subjects import service as subjects
 from core.webhooks.models import Event
 from tests import scenes
+from tests.queueing import Studio
+from tests.scenes import Platform
 
 
 async def test_nothing_is_permitted_before_a_grant(parts: Parts) -> None:
@@ -107,7 +126,7 @@ async def test_a_grant_needs_a_published_notice_of_the_same_tenant(parts: Parts)
         await scenes.consents(parts, mine, subject_id, Purpose.HEADSHOT, notice_id=foreign)
 
 
-@pytest.mark.parametrize("purpose", sorted(service.ALWAYS_CONSENT))
+@pytest.mark.parametrize("purpose", sorted(ALWAYS_CONSENT))
 async def test_training_sharing_and_biometrics_can_rest_on_consent_only(parts: Parts, purpose: Purpose) -> None:
     platform = await scenes.a_platform(parts)
     with pytest.raises(Unacceptable):
@@ -158,3 +177,159 @@ async def test_an_erased_person_can_grant_nothing(parts: Parts) -> None:
         await erase.begin(session, parts.keyring, subject_id=subject_id, actor="test")
     with pytest.raises(Gone):
         await scenes.consents(parts, platform, subject_id, Purpose.HEADSHOT)
+
+
+async def test_a_withdrawal_waits_for_a_result_that_is_being_kept_and_comes_before_the_next(parts: Parts) -> None:
+    studio = await Studio.open(parts)
+    await studio.submit()
+    claimed = await studio.claim()
+    async with parts.database.tenant(studio.platform.tenant_id) as keeping:
+        await checkpoint(keeping, claimed)
+        withdrawing = asyncio.create_task(_withdraw(parts, studio))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(withdrawing), timeout=0.3)
+    await withdrawing
+    with pytest.raises(Stopped):
+        await studio.complete(claimed)
+
+
+async def _withdraw(parts: Parts, studio: Studio) -> None:
+    async with parts.database.tenant(studio.platform.tenant_id) as session:
+        await service.withdraw(session, consent_id=studio.consents[Purpose.HEADSHOT], actor="test")
+
+
+async def _sharing(parts: Parts, platform: Platform, subject_id: UUID) -> dict[str, Any]:
+    """What a grant of sharing takes."""
+    return {
+        "tenant_id": platform.tenant_id,
+        "actor": "test",
+        "subject_id": subject_id,
+        "purpose": Purpose.THIRD_PARTY_SHARING,
+        "notice_id": await scenes.a_notice(parts, platform),
+        "evidence": None,
+    }
+
+
+async def test_a_declined_purpose_looks_like_one_that_was_never_asked(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    asked, never_asked = await scenes.a_person(parts, platform), await scenes.a_person(parts, platform)
+    notice_id = await scenes.a_notice(parts, platform)
+    async with parts.database.tenant(platform.tenant_id) as session:
+        entry = await service.decline(
+            session,
+            parts.keyring,
+            actor="test",
+            subject_id=asked,
+            purpose=Purpose.MODEL_TRAINING,
+            notice_id=notice_id,
+            evidence={"how": "canary"},
+        )
+    async with parts.database.tenant(platform.tenant_id) as session:
+        for subject_id in (asked, never_asked):
+            assert await service.history(session, subject_id, before=None, limit=10) == []
+            assert await service.current(session, subject_id) == {}
+            with pytest.raises(ConsentRequired) as refused:
+                await service.require(session, subject_id, Purpose.MODEL_TRAINING)
+            assert refused.value.extra == {"missing": ["model_training"]}
+        with pytest.raises(NotFound):
+            await service.get(session, entry.id)
+        with pytest.raises(NotFound):
+            await service.withdraw(session, consent_id=entry.id, actor="test")
+        seen = await service.history(session, asked, before=None, limit=10, show_declined=True)
+        assert [found.action for found in seen] == [Action.DECLINED]
+        events = (await session.exec(select(Event.type))).all()
+        leaves = (await session.exec(select(AuditEntry.kind).where(AuditEntry.subject_id == asked))).all()
+    assert events == []
+    assert [kind for kind in leaves if "declined" in kind] == []
+
+
+async def test_what_is_granted_cannot_be_declined_behind_the_tenants_back(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    subject_id = await scenes.a_person(parts, platform)
+    notice_id = await scenes.a_notice(parts, platform)
+    await scenes.consents(parts, platform, subject_id, Purpose.HEADSHOT, notice_id=notice_id)
+    with pytest.raises(StateConflict):
+        async with parts.database.tenant(platform.tenant_id) as session:
+            await service.decline(
+                session,
+                parts.keyring,
+                actor="test",
+                subject_id=subject_id,
+                purpose=Purpose.HEADSHOT,
+                notice_id=notice_id,
+            )
+
+
+async def test_nobody_asks_again_for_twelve_months_after_an_opt_out(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    subject_id = await scenes.a_person(parts, platform)
+    sharing = await _sharing(parts, platform, subject_id)
+    moment = clock.now()
+    async with parts.database.tenant(platform.tenant_id) as session:
+        first = await service.opt_out(session, subject_id=subject_id, actor="test")
+        assert first is not None
+        assert await service.opt_out(session, subject_id=subject_id, actor="test") is None
+    for later in (timedelta(0), timedelta(days=365)):
+        with clock.frozen_at(moment + later), pytest.raises(OptedOut):
+            async with parts.database.tenant(platform.tenant_id) as session:
+                await service.grant(session, parts.keyring, **sharing)
+    with clock.frozen_at(moment + timedelta(days=367)):
+        async with parts.database.tenant(platform.tenant_id) as session:
+            await service.grant(session, parts.keyring, **sharing)
+            await service.require(session, subject_id, Purpose.THIRD_PARTY_SHARING)
+
+
+def _release(term_days: int) -> Release:
+    return Release(
+        purpose="To find the face and cut it out, for headshots.",
+        term_days=term_days,
+        signature={"method": "typed_name", "name": "Canary Q. Personname", "signed_at": "2026-11-23T12:00:00Z"},
+    )
+
+
+async def test_illinois_asks_for_a_written_release_that_states_the_term(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    subject_id = await scenes.a_person(parts, platform)
+    notice_id = await scenes.a_notice(parts, platform)
+
+    async def grant(circumstances: Circumstances) -> Consent:
+        async with parts.database.tenant(platform.tenant_id) as session:
+            return await service.grant(
+                session,
+                parts.keyring,
+                tenant_id=platform.tenant_id,
+                actor="test",
+                subject_id=subject_id,
+                purpose=Purpose.BIOMETRIC_PROCESSING,
+                notice_id=notice_id,
+                evidence=None,
+                circumstances=circumstances,
+            )
+
+    async with parts.database.tenant(platform.tenant_id) as session:
+        subject = await subjects.lock(session, subject_id)
+        await subjects.rectify(session, parts.keyring, subject, actor="test", changes={"jurisdiction": "US-IL"})
+    with pytest.raises(WrittenReleaseRequired):
+        await grant(Circumstances())
+    with pytest.raises(Unacceptable):
+        await grant(Circumstances(release=_release(10)))  # the notice says 30
+    entry = await grant(Circumstances(release=_release(30), channel=Channel.WEB_FORM, locale="en-US"))
+    assert (entry.channel, entry.locale) == ("web_form", "en-US")
+    assert entry.sealed_evidence is not None
+    assert b"Canary" not in entry.sealed_evidence
+    kept = await service.read_evidence(parts.keyring, entry)
+    assert kept["release"]["signature"]["name"] == "Canary Q. Personname"
+
+
+async def test_a_minor_needs_a_guardian(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    subject_id = await scenes.a_person(parts, platform)
+    sharing = await _sharing(parts, platform, subject_id)
+    with pytest.raises(GuardianRequired):
+        async with parts.database.tenant(platform.tenant_id) as session:
+            alone = Circumstances(attestation=Attestation(minor=True))
+            await service.grant(session, parts.keyring, **sharing, circumstances=alone)
+    async with parts.database.tenant(platform.tenant_id) as session:
+        guarded = Circumstances(attestation=Attestation(minor=True, guardian={"relationship": "parent"}))
+        entry = await service.grant(session, parts.keyring, **sharing, circumstances=guarded)
+    assert (await service.read_evidence(parts.keyring, entry))["attestation"]["minor"] is True
