@@ -28,6 +28,8 @@ WORK = CONTEXT * 2 // 3
 _HAIR_OUT, _HAIR_IN = 0.24, 0.16
 _CLOTH_OUT, _CLOTH_IN = 0.09, 0.06
 _HAIR_REACH, _CLOTH_REACH = 0.45, 0.17  # beyond this from the likely person nothing is open, however unsure the mask is
+# Beside clothes, alpha fades from the first to the second distance (of the eyes') from where it is solid.
+_WISP_NONE, _WISP_GONE, _SOLID = 0.035, 0.085, 0.75
 # Larger than the paper's epsilon: solid clothes in the old background's colour stay solid, and flat areas solve fast.
 _SMOOTH = {"epsilon": 1e-5}
 _PATIENCE = {"rtol": 1e-6, "maxiter": 600}
@@ -74,6 +76,7 @@ def matte(framed: Framed) -> Matte:
     # Beyond the photo there is air above the chin; below, a sliver of clothes may go on (`frame` says how much).
     alpha = np.where(framed.inside | (hair[MARGIN : MARGIN + MASTER] == 0), alpha, 0)
     alpha = np.maximum(alpha, face_hull(framed.points, alpha.shape, inset=_SURE_FACE)).astype(np.float32)
+    alpha = _without_wisps(alpha, hair[MARGIN : MARGIN + MASTER], framed.eye_distance)
     with _one_at_a_time:
         foreground = _solvers().foreground(image, alpha)
     return Matte(plane(alpha), np.clip(foreground, 0, 1).astype(np.float32))
@@ -114,6 +117,20 @@ def warm() -> None:
     with _one_at_a_time:
         alpha = _solve(image, trimap)
         _solvers().foreground(image.astype(np.float32), alpha.astype(np.float32))
+
+
+def _without_wisps(alpha: Plane, hair: Plane, apart: float) -> Plane:
+    """Take away what floats beside clothes: cloth ends within a few px of where it is solid, hair may fly.
+
+    Args:
+        alpha: float32 [1024, 1024].
+        hair: float32 [1024, 1], 1 where edges are hair and 0 where they are clothes.
+        apart: the eyes' distance, px.
+    """
+    open_side = (alpha < _SOLID).astype(np.uint8)
+    beside = cv2.distanceTransform(open_side, cv2.DIST_L2, cv2.DIST_MASK_5) / apart
+    near = np.clip((_WISP_GONE - beside) / (_WISP_GONE - _WISP_NONE), 0, 1)
+    return plane(alpha * (hair + (1 - hair) * near))
 
 
 def _hair_rows(framed: Framed, size: int) -> Plane:

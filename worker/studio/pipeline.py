@@ -2,7 +2,7 @@
 
     examine   is there one usable face? (seconds after upload)
     prepare   find face → frame → matte            once per photo
-    make      light → backdrop → composite → face lock → mark → watermark → encode → still-me gate      once per style
+    make      retouch → light → backdrop → composite → face lock → mark → watermark → encode → still-me gate   per style
 
 Every stage is a function in a file of its own; this file only says their order. Pictures live in memory alone.
 """
@@ -11,13 +11,13 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from core.headshots.styles import Style
+from core.headshots.styles import Retouch, Style
 from worker.engine.engine import Engine
 from worker.engine.request import PaintRequest
 from worker.studio import (
@@ -30,6 +30,7 @@ from worker.studio import (
     light,
     mark,
     matte,
+    retouch,
     still_me,
     vision,
     watermark,
@@ -144,7 +145,7 @@ async def make(
 
     Args:
         sitting: from `prepare`; not changed, so styles may be made side by side.
-        style: the look.
+        style: the look; `replace` its retouch level to ask for another.
         seed: the same seed gives the same picture.
         engine: repaints the backdrop if it has a model; the style's own backdrop stands otherwise.
         sandbox: write the sandbox mark across the picture.
@@ -157,11 +158,20 @@ async def make(
         FaceLockBroken: a pixel of the face is not the person's own. A defect of ours, never the photo's.
     """
     timings = dict(sitting.timings)
-    check("light", 0.0)
+    check("retouch", 0.0)
+    with _timed(timings, "retouch"):
+        touched = await asyncio.to_thread(retouch.retouch, sitting.framed, style.retouch)
+        retouch.require_natural(touched)
+    check("light", 0.05)
     with _timed(timings, "light"):
         recipe = await asyncio.to_thread(light.plan, sitting.framed, style.light)
-        lit = await asyncio.to_thread(light.relight, sitting.matte.foreground, recipe)
-        own = await asyncio.to_thread(face_lock.own_pixels, sitting.framed, recipe)
+        foreground = np.clip(sitting.matte.foreground + touched.change, 0, 1)
+        lit = await asyncio.to_thread(light.relight, foreground, recipe)
+        # What was shot, and the same as far as the declared retouch goes: the gate holds to one, the lock to the other.
+        shot = own = await asyncio.to_thread(face_lock.own_pixels, sitting.framed, recipe)
+        if touched.share > 0:
+            framed = replace(sitting.framed, picture=touched.picture)
+            own = await asyncio.to_thread(face_lock.own_pixels, framed, recipe)
     check("backdrop", 0.2)
     with _timed(timings, "backdrop"):
         behind = await _backdrop(style, seed=seed, engine=engine, tenant=tenant, check=check)
@@ -184,12 +194,14 @@ async def make(
         likeness = await asyncio.to_thread(
             still_me.measure,
             encode.decode(outputs["square_1024"].data),
-            own,
+            shot,
             sitting.framed.points,
         )
         still_me.require_still_me(likeness)
     check("made", 1.0)
     ledger = _ledger(sitting, style, recipe, generated=engine.model is not None, sandbox=sandbox)
+    if touched.share > 0:
+        ledger.insert(1, _retouch_line(touched, style.retouch))
     if stamp is not None:
         share = round(1 - float(sitting.hull.mean()), 4)
         ledger.append({"region": "all_but_face", "action": "watermarked", "source": "mark", "share": share})
@@ -286,6 +298,18 @@ def _ledger(
     if sandbox:
         lines.append({"region": "all_but_face", "action": "marked", "source": "mark", "share": 1 - face})
     return [{**line, "share": round(line["share"], 4)} for line in lines]
+
+
+def _retouch_line(touched: retouch.Touched, level: Retouch) -> dict[str, Any]:
+    return {
+        "region": "face",
+        "action": "retouched",
+        "source": "own",
+        "share": round(touched.share, 4),
+        "level": level.value,
+        "texture_kept": round(touched.texture, 3),
+        "tone_shift": round(touched.tone, 2),
+    }
 
 
 @contextmanager
