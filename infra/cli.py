@@ -110,6 +110,21 @@ async def _create_tenant(name: str, credit: int) -> dict[str, Any]:
     }
 
 
+@app.command("verify-certificate")
+def verify_certificate(
+    file: Annotated[Path, typer.Argument(help="The certificate, as it was issued.")],
+    keys: Annotated[Path | None, typer.Option(help="The published keys; by default keys.json beside it.")] = None,
+) -> None:
+    """Check an erasure certificate, offline, from the file and the published keys alone. Exit status 1 if it fails."""
+    from infra.verify_certificate import NotVerified, describe, verify_files
+
+    try:
+        found = verify_files(file, keys)
+    except NotVerified as error:
+        _fail(f"NOT VERIFIED: {error}")
+    typer.echo(f"VERIFIED\n{describe(found)}")
+
+
 @app.command()
 def demo(
     photo: Annotated[Path | None, typer.Option(help="A photo of yours, instead of the astronaut's.")] = None,

@@ -131,10 +131,10 @@ async def an_erasure(parts: Parts, platform: Platform, subject_id: UUID) -> Eras
     """Erase a person to the very end, without the wait for other processes to forget the key."""
     async with parts.database.tenant(platform.tenant_id) as session:
         await erase.begin(session, parts.keyring, subject_id=subject_id, actor="test")
-    whose = {"tenant_id": platform.tenant_id, "subject_id": subject_id}
-    await erase.finish(parts.database, parts.store, **whose)
+    tenant_id = platform.tenant_id
+    await erase.finish(parts.database, parts.store, tenant_id=tenant_id, subject_id=subject_id)
     with frozen_at(now() + timedelta(seconds=6)):
-        return await certify.certify(parts.database, parts.store, **whose)
+        return await certify.certify(parts.database, parts.store, tenant_id=tenant_id, subject_id=subject_id)
 
 
 async def eventually(check: object, *, seconds: float = 10) -> None:

@@ -9,7 +9,8 @@
         4. jobs          waiting ones end here, running ones at their next step
         5. objects       the ciphertext goes, all versions, in chunks
         6. rows          each table forgets by the eraser that it declares
-        7. rescan        database, key store and objects are looked through again; finding anything is a failure
+        7. rescan        database, key store and objects are looked through again. Finding anything is a failure: it is
+                         removed, and the next try looks again
     `core.rights.certify`, once every process has forgotten the key:
         8. certificate   what was done and seen, in the log and signed
 
@@ -19,6 +20,7 @@ noted by its type, the next try comes later each time, and after `STUCK_AFTER` t
 """
 
 import asyncio
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -270,8 +272,11 @@ async def _scan_objects(database: Database, store: SealedStore, tenant_id: UUID,
         names = (await session.exec(select(Asset.object_name).where(Asset.subject_id == subject_id))).all()
     found = 0
     for start in range(0, len(names), CHUNK):
-        present = await asyncio.gather(*(store.objects.present(name) for name in names[start : start + CHUNK]))
-        found += sum(present)
+        chunk = names[start : start + CHUNK]
+        present = await asyncio.gather(*(store.objects.present(name) for name in chunk))
+        for name in itertools.compress(chunk, present):  # it came back, from a restored bucket perhaps
+            await store.objects.delete_all_versions(name)
+            found += 1
     how = "Asked the object store for every object name that was ever given to the person."
     return {"store": "objects", "how": how, "looked_at": len(names), "found": found}
 

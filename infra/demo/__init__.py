@@ -47,4 +47,6 @@ async def run(*, photo: Path | None) -> None:
     console.print(f"\n  [bold green]Done[/bold green] in {time.perf_counter() - began:.0f} s. Look at:")
     for headshot in story.summary["headshots"]:
         console.print(f"    {headshot['path']}", soft_wrap=True)
+    for name in ("pdf", "path"):
+        console.print(f"    {story.summary['certificate'][name]}", soft_wrap=True)
     console.print(f"    {home.folder / 'demo' / 'summary.json'}\n", soft_wrap=True)

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from infra.demo.receiver import Receiver
+from infra.verify_certificate import NotVerified, verify_files
 
 STYLES = ("studio-grey", "navy-spotlight", "office-window")
 PURPOSES = ("headshot", "biometric_processing")
@@ -203,6 +204,38 @@ class Story:
             raise DemoFailed(f"After the erasure photo and headshot answer {photo.status_code}, {asset.status_code}.")
         self.summary["erasure"] = {"state": erasure["state"], "reopened": False}
         self._say("Nothing of theirs is left", f"photo and headshots answer {GONE} {photo.json()['code']}")
+        await self._keep_the_proof(http, f"/v1/erasures/{erasure['id']}")
+
+    async def _keep_the_proof(self, http: httpx.AsyncClient, erasure: str) -> None:
+        with self._timed("certify"):  # not before every process has surely forgotten the key
+            async with asyncio.timeout(30):
+                found = await self._call(http, "GET", erasure)
+                while found["certificate"] is None:
+                    await asyncio.sleep(0.2)
+                    found = await self._call(http, "GET", erasure)
+        issued = f"/v1/erasure-certificates/{found['certificate']}"
+        kept = {
+            self.out / "erasure-certificate.json": issued,
+            self.out / "erasure-certificate.pdf": f"{issued}/pdf",
+            self.out / "keys.json": "/.well-known/likeness/keys",
+        }
+        for path, source in kept.items():
+            answer = await http.get(source)
+            answer.raise_for_status()
+            path.write_bytes(answer.content)
+        certificate, pdf, keys = kept
+        try:
+            said = verify_files(certificate, keys)
+        except NotVerified as error:
+            raise DemoFailed(f"The certificate does not hold: {error}") from error
+        self.summary["certificate"] = {
+            "id": said["id"],
+            "path": str(certificate),
+            "pdf": str(pdf),
+            "keys": str(keys),
+            "verified": True,
+        }
+        self._say("And that is proved", f"{certificate}, verified offline; {pdf.name} for the person")
 
     async def _call(self, http: httpx.AsyncClient, method: str, path: str, **request: Any) -> Any:
         answer = await http.request(method, path, **request)

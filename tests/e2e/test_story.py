@@ -6,6 +6,7 @@ from pathlib import Path
 from PIL import Image
 from rich.console import Console
 
+from infra import verify_certificate
 from infra.demo import photos
 from infra.demo.story import STYLES, Story, Upload
 from infra.local.supervisor import Supervisor
@@ -30,3 +31,7 @@ async def test_the_demo_makes_headshots_verifies_the_webhook_and_erases_the_pers
     assert {"gps", "device", "time"} <= set(summary["photos"][1]["removed_metadata"])
     assert summary["webhook"] == {"event": "headshot.completed", "verified": True}
     assert summary["erasure"] == {"state": "erased", "reopened": False}
+    certificate = verify_certificate.verify_files(tmp_path / "erasure-certificate.json", tmp_path / "keys.json")
+    assert certificate["subject"] == summary["subject"]
+    assert {one["class"]: one["count"] for one in certificate["erased"]["objects"]} == {"photo": 2, "headshot": 9}
+    assert (tmp_path / "erasure-certificate.pdf").read_bytes().startswith(b"%PDF-")
