@@ -19,7 +19,7 @@ _TOKENS = {"tiny": 16, "small": 32, "full": 77}
 
 _UNETS: dict[tuple[Family, Size], dict[str, Any]] = {
     ("sd", "tiny"): {"block_out_channels": (16, 32), "attention_head_dim": 8, "cross_attention_dim": 24},
-    ("sd", "small"): {"block_out_channels": (64, 128, 160), "attention_head_dim": 32, "cross_attention_dim": 128},
+    ("sd", "small"): {"block_out_channels": (32, 64, 96), "attention_head_dim": 4, "cross_attention_dim": 128},
     ("sd", "full"): {"block_out_channels": (320, 640, 1280, 1280), "attention_head_dim": 8, "cross_attention_dim": 768},
     ("sdxl", "tiny"): {
         "block_out_channels": (16, 32),

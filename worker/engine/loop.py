@@ -75,7 +75,9 @@ class StepLoop:
         passes: ticks since the start.
     """
 
-    def __init__(self, modules: Modules, forward: Forward, cap: Cap, *, slots_each: int) -> None:
+    def __init__(
+        self, modules: Modules, forward: Forward, cap: Cap, *, slots_each: int, encoder: Encoder | None = None
+    ) -> None:
         """Begin to serve.
 
         Args:
@@ -83,9 +85,10 @@ class StepLoop:
             forward: its U-Net.
             cap: model rows in a pass.
             slots_each: model rows that one tenant may hold while others wait.
+            encoder: another than the model's own; benchmarks of the order alone bring one that has all ready.
         """
         self._modules, self._forward, self._cap = modules, forward, cap
-        self._encoder = Encoder(modules)
+        self._encoder = encoder or Encoder(modules)
         self._changed = threading.Condition()
         self._line: Line[Job] = Line(slots_each)
         self._slots: dict[tuple[int, int], Slots[Job]] = {}

@@ -1,0 +1,76 @@
+"""Results as JSON for machines, Markdown for readers, and a picture per benchmark."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from infra.bench.measure import Result, as_json
+
+_OURS, _PEER, _INK = "#1f6f5c", "#b8b2a7", "#2b2b2b"
+
+
+def write(results: Sequence[Result], folder: Path, *, machine: dict[str, Any], name: str) -> list[Path]:
+    """Write everything.
+
+    Args:
+        results: of one run.
+        folder: made if it is not there.
+        machine: what the figures were taken on.
+        name: of the JSON and Markdown files.
+
+    Returns:
+        the files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    data, table = folder / f"{name}.json", folder / f"{name}.md"
+    data.write_text(
+        json.dumps({"machine": machine, "results": [as_json(result) for result in results]}, indent=2) + "\n",
+        encoding="utf-8",
+    )
+    table.write_text(markdown(results, machine), encoding="utf-8")
+    charts = [_chart(result, folder / f"{result.id}.png") for result in results if result.series]
+    return [data, table, *charts]
+
+
+def markdown(results: Sequence[Result], machine: dict[str, Any]) -> str:
+    """The whole run as a page."""
+    parts = ["# Benchmarks", "", " · ".join(f"{key} {value}" for key, value in machine.items()), ""]
+    for result in results:
+        parts += [f"## {result.id} · {result.title}", ""]
+        if result.series:
+            parts += [f"| | min, {result.unit} | median, {result.unit} |", "| --- | ---: | ---: |"]
+            parts += [f"| {each.name} | {each.low:.4g} | {each.middle:.4g} |" for each in result.series]
+            parts += [""]
+        if result.ratios:
+            parts += ["| ratio | median | spread | to reach | |", "| --- | ---: | ---: | ---: | --- |"]
+            for ratio in result.ratios:
+                bound = ("≤ " if ratio.at_most else "≥ ") + f"{ratio.target:g}"
+                spread = f"{min(ratio.values):.3g} to {max(ratio.values):.3g}"
+                verdict = "reached" if ratio.reached else "short"
+                parts += [f"| {ratio.name} | {ratio.middle:.3g} | {spread} | {bound} | {verdict} |"]
+            parts += [""]
+        parts += [*(f"- {note}" for note in result.notes), ""]
+        if result.series:
+            parts += [f"![{result.id}]({result.id}.png)", ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _chart(result: Result, path: Path) -> Path:
+    """Horizontal bars: the median, with a dot for each turn."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 0.9 + 0.5 * len(result.series)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for place, series in enumerate(reversed(result.series)):
+        ours = series.name.startswith("Likeness")
+        axes.barh(place, series.middle, color=_OURS if ours else _PEER, height=0.6)
+        axes.plot(series.values, [place] * len(series.values), "o", color=_INK, markersize=3, alpha=0.7)
+    axes.set_yticks(range(len(result.series)), [series.name for series in reversed(result.series)])
+    axes.set_xlabel(result.unit)
+    axes.set_title(f"{result.id} · {result.title}", loc="left", fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120)
+    return path
