@@ -178,7 +178,9 @@ class RightsRequestController(Controller):
         parts: NamedDependency[Parts],
         caller: NamedDependency[Caller],
         subject_id: Filter = None,
-        state: Annotated[RequestState | None, QueryParameter(required=False, description="Only those in it.")] = None,
+        in_state: Annotated[
+            RequestState | None, QueryParameter(name="state", required=False, description="Only those in this state.")
+        ] = None,
         limit: Limit = 20,
         cursor: Cursor = None,
     ) -> RightsRequestPage:
@@ -187,7 +189,7 @@ class RightsRequestController(Controller):
             rows = await requests.page(
                 session,
                 subject_id=None if subject_id is None else parse(Prefix.SUBJECT, subject_id),
-                state=state,
+                state=in_state,
                 before=paging.decode(cursor),
                 limit=limit + 1,
             )
