@@ -13,7 +13,7 @@ from api.auth import requires_scope
 from api.idempotency import IdempotencyKey, once
 from api.paging import Cursor, Limit
 from api.problems import ALWAYS, PAGED, documented
-from api.wire import Filter
+from api.wire import AwareTime, Filter
 from core.bootstrap import Parts
 from core.errors import (
     Gone,
@@ -48,7 +48,7 @@ class NewRightsRequest(Struct, kw_only=True, forbid_unknown_fields=True):
         bool, Meta(description="Whether you have established that it was the person. An erasure begins at once then.")
     ] = False
     received_at: Annotated[
-        datetime | None, Meta(tz=True, description="When it reached you: the clock runs from then. Left out: now.")
+        AwareTime | None, Meta(description="When it reached you: the clock runs from then. Left out: now.")
     ] = None
 
 

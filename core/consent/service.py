@@ -14,8 +14,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import and_, func
 from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -339,6 +340,37 @@ async def current(session: AsyncSession, subject_id: UUID, *, show_declined: boo
     if not show_declined:
         query = query.where(Consent.action != Action.DECLINED)
     return {Purpose(entry.purpose): entry for entry in (await session.exec(query)).all()}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a purpose stands. renew: why to ask again, `expired` or `notice_changed`; None when there is no need."""
+
+    entry: Consent
+    permitted: bool
+    renew: str | None
+
+
+async def standing(session: AsyncSession, subject_id: UUID, *, show_declined: bool = False) -> list[Standing]:
+    """Where each purpose stands that the person was heard about, and whose consent wants renewing."""
+    newest = await current(session, subject_id, show_declined=show_declined)
+    granted = {entry.notice_id for entry in newest.values() if entry.action == Action.GRANTED}
+    later = aliased(Notice)
+    outdated = (
+        select(Notice.id)
+        .join(later, and_(col(later.slug) == col(Notice.slug), col(later.locale) == col(Notice.locale)))
+        .where(col(Notice.id).in_(granted), col(later.version) > col(Notice.version))
+    )
+    changed = set((await session.exec(outdated)).all()) if granted else set()
+
+    def renew(entry: Consent) -> str | None:
+        if entry.action != Action.GRANTED:
+            return None
+        if not in_force(entry):
+            return "expired"
+        return "notice_changed" if entry.notice_id in changed else None
+
+    return [Standing(entry=entry, permitted=in_force(entry), renew=renew(entry)) for entry in newest.values()]
 
 
 def in_force(entry: Consent) -> bool:
