@@ -25,7 +25,7 @@ from worker.engine.training.batches import Batches
 from worker.engine.training.model import Parts, build_scheduler, build_text, build_tokenizer, build_unet, save_pipeline
 from worker.engine.training.sample import encode_text, paint, write_sheet
 
-_STAGES = ((0.6, 32, 8), (1.0, 64, 4))  # until this share of the run: latent size, batch
+_STAGES = ((0.55, 32, 8), (1.0, 64, 4))  # until this share of the run: latent size, batch
 _PEAK_RATE = 1e-3
 _WARM_STEPS = 150
 _EMA = 0.998
@@ -102,7 +102,7 @@ class Run:
         return float(loss.detach())
 
     def loss(self, step: int, *, count: int, size: int) -> torch.Tensor:
-        """Mean squared error of v on the batch of that step; noise and moments come from seed and step."""
+        """Mean squared error of the clean latents, on the batch, noise and moments of that step."""
         batch = self.batches.batch(step, count=count, size=size)
         chance = torch.Generator().manual_seed(self.plan.seed * 1_000_003 + step)
         noise = torch.randn(batch.latents.shape, generator=chance)
@@ -113,7 +113,7 @@ class Run:
         words = encode_text(batch.captions, self.tokenizer, self.modules["text"])
         seen = torch.cat([clean * batch.latents + noisy * noise, batch.condition], dim=1)
         guess = self.modules["unet"](seen, moments, words).sample
-        return nn.functional.mse_loss(guess, clean * noise - noisy * batch.latents)
+        return nn.functional.mse_loss(guess, batch.latents)
 
     def save(self) -> None:
         """Write a checkpoint, whole or not at all."""
@@ -172,7 +172,14 @@ def train(plan: Plan, *, checkpoint_seconds: float = 120, sheet_seconds: float =
     folder = plan.out / "pipeline"
     save_pipeline(folder, copy.deepcopy(run.parts()))
     (plan.out / "run.json").write_text(
-        json.dumps({"seed": plan.seed, "steps": run.progress.step, "minutes": round(run.progress.seconds / 60, 1)})
+        json.dumps(
+            {
+                "seed": plan.seed,
+                "steps": run.progress.step,
+                "minutes": round(run.progress.seconds / 60, 1),
+                "loss": float(np.mean(run.progress.losses[-200:])),
+            }
+        )
     )
     return folder
 
