@@ -112,7 +112,9 @@ def _who_and_when(page: _Page, certificate: dict[str, Any]) -> None:
     page.row("Certificate", certificate["id"], mono=True)
     page.row("Person", certificate["subject"], mono=True)
     page.row("Platform", certificate["tenant"], mono=True)
-    page.row("Key destroyed", f"{_moment(certificate['shredded_at'])}. From then on nothing could be read.")
+    page.row(
+        "Key destroyed", f"{_moment(certificate['shredded_at'])}. From then on nothing of theirs could be read here."
+    )
     page.row("All else gone", f"{_moment(certificate['erased_at'])}. Files and rows removed, and looked for again.")
     page.row("Issued", _moment(certificate["issued_at"]))
     backups = certificate["backups"]
@@ -126,8 +128,8 @@ def _what(page: _Page, certificate: dict[str, Any]) -> None:
     page.row("Keys", "; ".join(f"{key['count']} {key['class']}" for key in erased["keys"]))
     page.row("Files", "; ".join(f"{one['count']} {one['class']}" for one in erased["objects"]) or "none were stored")
     for place, row in enumerate(erased["rows"]):
-        emptied = f", {', '.join(row['columns'])}" if row["columns"] else ""
-        page.row("Records" if place == 0 else "", f"{row['table']}: {row['count']} ({row['how']}{emptied})")
+        done = f"emptied of {', '.join(row['columns'])}" if row["columns"] else "deleted"
+        page.row("Records" if place == 0 else "", f"{row['table']}: {row['count']} {done}")
     page.row("Work stopped", f"{erased['jobs_stopped']} jobs")
     page.heading("Where we looked afterwards")
     for scan in certificate["scans"]:
