@@ -1,4 +1,4 @@
-"""Last stage: the files. JPEG with the sRGB profile and nothing else: no EXIF, no XMP, no comment, no thumbnail."""
+"""Last stage: the files. JPEG, and PNG for the cut-out, with the sRGB profile and nothing else: no EXIF, no comment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 
 from worker.studio.find_face import LEFT_IRIS, RIGHT_IRIS
 from worker.studio.frame import MASTER
-from worker.studio.vision import Picture, Points
+from worker.studio.vision import Picture, Plane, Points
 
 QUALITY = 93
 """JPEG quality, without chroma subsampling: hair edges and lips keep their colour."""
@@ -42,6 +42,10 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "portrait_4x5": Variant(816, 1020, 1.0),
     }
 )
+
+
+CUTOUT = "cutout_1024"
+"""The variant without a backdrop: the person alone, in the master's size, on transparent ground."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,19 @@ def encode(picture: Picture) -> Output:
     file = BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True, icc_profile=_srgb())
     return Output(file.getvalue(), picture.shape[1], picture.shape[0], "image/jpeg")
+
+
+def encode_cutout(picture: Picture, alpha: Plane) -> Output:
+    """Write a person on transparent ground as PNG.
+
+    Args:
+        picture: uint8 [H, W, 3] sRGB, not multiplied with alpha.
+        alpha: float32 [H, W], 0..1.
+    """
+    cover = np.round(255 * alpha).astype(np.uint8)
+    file = BytesIO()
+    Image.fromarray(np.dstack([picture, cover])).save(file, "PNG", compress_level=6, icc_profile=_srgb())
+    return Output(file.getvalue(), picture.shape[1], picture.shape[0], "image/png")
 
 
 def decode(photo: bytes) -> Picture:

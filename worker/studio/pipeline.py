@@ -55,6 +55,8 @@ __all__ = [
     "warm",
 ]
 
+_UNSEEN = 128  # of 255
+
 Check = Callable[[str, float], None]
 """Called between stages with the stage about to start and the share of the work done, 0..1. May raise to stop it."""
 
@@ -189,6 +191,7 @@ async def make(
     check("encode", 0.75)
     with _timed(timings, "encode"):
         outputs = await asyncio.to_thread(_encode, sitting, picture, own, stamp=stamp)
+        outputs[encode.CUTOUT] = await asyncio.to_thread(_cut_out, sitting, lit, own, sandbox=sandbox, stamp=stamp)
     check("still_me", 0.9)
     with _timed(timings, "still_me"):
         likeness = await asyncio.to_thread(
@@ -260,6 +263,24 @@ def _encode(sitting: Sitting, picture: Picture, own: Picture, *, stamp: Stamp | 
             watermark.require_readable(decoded, stamp)
         outputs[name] = output
     return outputs
+
+
+def _cut_out(sitting: Sitting, lit: vision.Plane, own: Picture, *, sandbox: bool, stamp: Stamp | None) -> Output:
+    """The person on transparent ground, under the same lock and the same marks."""
+    alpha = np.where(sitting.hull, np.float32(1), sitting.matte.alpha)
+    # Where nothing shows, nothing is left of the room that was photographed: an even grey, which carries the mark.
+    shown = (alpha >= 0.5 / 255)[..., None]
+    person = vision.pixels(np.where(shown, np.round(255 * np.clip(lit, 0, 1)), _UNSEEN))
+    if sandbox:
+        person = mark.mark(person, sitting.hull)
+    if stamp is not None:
+        person = watermark.lay(person, stamp, sitting.hull)
+    output = encode.encode_cutout(person, alpha)
+    decoded = encode.decode(output.data)
+    face_lock.require_own_face(decoded, own, sitting.hull)
+    if stamp is not None:
+        watermark.require_readable(decoded, stamp)
+    return output
 
 
 def _ledger(

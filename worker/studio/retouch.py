@@ -126,7 +126,7 @@ def skin_of(framed: Framed) -> npt.NDArray[np.bool_]:
         cv2.fillPoly(features, [np.round(framed.points[list(ring)]).astype(np.int32)], 1)
     size = 2 * round(_FEATURE_BRIM * apart) + 1
     features = pixels(cv2.dilate(features, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))))
-    return face_hull(framed.points, features.shape, inset=0.12) & (features == 0)
+    return np.asarray(face_hull(framed.points, features.shape, inset=0.12) & (features == 0), np.bool_)
 
 
 def require_natural(touched: Touched) -> None:

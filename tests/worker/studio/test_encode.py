@@ -47,7 +47,7 @@ def test_every_variant_has_its_size_and_the_srgb_profile_and_nothing_else(
 
 
 def test_no_other_variant_is_made(made: Made) -> None:
-    assert set(made.outputs) == set(SIZES)
+    assert set(made.outputs) == {*SIZES, encode.CUTOUT}
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -64,3 +64,23 @@ def test_the_whole_face_is_in_every_variant(sitting: Sitting, name: str) -> None
 def test_the_same_picture_gives_the_same_bytes(made: Made) -> None:
     picture = encode.decode(made.outputs["hris_600"].data)
     assert encode.encode(picture).data == encode.encode(picture).data
+
+
+def test_the_cut_out_is_the_person_on_transparent_ground(made: Made, sitting: Sitting) -> None:
+    output = made.outputs[encode.CUTOUT]
+    picture = Image.open(BytesIO(output.data))
+    assert (picture.format, picture.mode, picture.size, output.media_type) == ("PNG", "RGBA", (1024, 1024), "image/png")
+    assert set(picture.info) == {"icc_profile"}
+    pixels = np.asarray(picture)
+    assert (pixels[sitting.hull, 3] == 255).all()
+    assert (pixels[:40, :40, 3] == 0).all()
+    # Not a colour of the old room is left where nothing shows.
+    assert (pixels[pixels[..., 3] == 0, :3] == 128).all()
+    edge = (pixels[..., 3] > 0) & (pixels[..., 3] < 255)
+    assert 0.002 < edge.mean() < 0.1
+
+
+def test_files_have_sensible_sizes(made: Made) -> None:
+    for name, most in {"square_1024": 700, "linkedin_800": 450, "linkedin_400": 150, "hris_600": 300}.items():
+        assert 10 < len(made.outputs[name].data) / 1024 < most, name
+    assert len(made.outputs[encode.CUTOUT].data) < 2 * 1024 * 1024

@@ -50,7 +50,7 @@ def test_temporary_marks_go_and_moles_stay(sitting: Sitting, level: Retouch) -> 
         assert left - clean < 0.4 * (was - clean)
     with_moles, at = spotted(sitting.framed, BROWN, radius=0.02)
     kept = retouch.retouch(with_moles, level).picture
-    assert all(apart(kept, with_moles.picture, place) < 8 for place in at.values())
+    assert all(apart(kept, with_moles.picture, place) < 15 for place in at.values())
 
 
 def test_none_changes_nothing(sitting: Sitting) -> None:
