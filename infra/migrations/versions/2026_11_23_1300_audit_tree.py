@@ -49,6 +49,22 @@ END $$
 """
 
 
+# Work that was under way when the person was erased may still end, and tell so. Its leaf is born without the link.
+_FORGETS_THE_ERASED = """
+CREATE FUNCTION audit_entry_forgets_the_erased() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.subject_id IS NOT NULL AND EXISTS (SELECT FROM tombstone WHERE tombstone.subject_id = NEW.subject_id) THEN
+        NEW.subject_id := NULL;
+        NEW.salt := NULL;
+    END IF;
+    RETURN NEW;
+END $$
+"""
+_AUDIT_ENTRY_FORGETS = """
+CREATE TRIGGER audit_entry_forgets BEFORE INSERT ON audit_entry
+    FOR EACH ROW EXECUTE FUNCTION audit_entry_forgets_the_erased()
+"""
+
 _SIGNING_KEY = (
     # Of the deployment, not of a tenant. A retired key keeps its public half, so that what it signed stays checkable.
     """
@@ -80,6 +96,8 @@ def upgrade() -> None:
         postgresql_where=sa.text("number IS NULL"),
     )
     op.execute(_guard(_MAY_BE_NUMBERED_ONCE))
+    op.execute(_FORGETS_THE_ERASED)
+    op.execute(_AUDIT_ENTRY_FORGETS)
     op.execute("GRANT UPDATE (number) ON audit_entry TO likeness_app")
     op.execute("GRANT SELECT (id, tenant_id, number) ON audit_entry TO likeness_system")
     op.execute("CREATE POLICY every_row ON audit_entry TO likeness_system USING (true) WITH CHECK (true)")
@@ -189,6 +207,8 @@ def downgrade() -> None:
     for table in reversed(TABLES):
         op.drop_table(table)
     op.execute(_guard(_MAY_ONLY_LOSE_ITS_LINK))
+    op.execute("DROP TRIGGER audit_entry_forgets ON audit_entry")
+    op.execute("DROP FUNCTION audit_entry_forgets_the_erased()")
     op.execute("DROP POLICY every_row ON audit_entry")
     op.execute("REVOKE SELECT (id, tenant_id, number) ON audit_entry FROM likeness_system")
     op.drop_index("audit_entry_unsequenced", table_name="audit_entry")

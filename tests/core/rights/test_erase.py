@@ -3,9 +3,10 @@
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlmodel import SQLModel, select
 
+from core.audit import service as audit
 from core.audit.models import AuditEntry
 from core.bootstrap import Parts
 from core.consent.models import Consent
@@ -100,6 +101,56 @@ async def test_asking_twice_is_one_erasure(parts: Parts) -> None:
     await _begin(parts, platform, subject_id)
     async with parts.database.tenant(platform.tenant_id) as session:
         assert (await session.exec(select(Subject.erasure_epoch))).one() == 1
+
+
+async def test_a_leaf_that_comes_after_the_erasure_has_no_link_to_the_person(parts: Parts) -> None:
+    """A worker that was cancelled by the erasure says so in the log, perhaps when the rows are gone already."""
+    platform = await scenes.a_platform(parts)
+    subject_id, _ = await scenes.a_ready_person(parts, platform)
+    await _begin(parts, platform, subject_id)
+    await erase.finish(parts.database, parts.store, tenant_id=platform.tenant_id, subject_id=subject_id)
+    async with parts.database.tenant(platform.tenant_id) as session:
+        late = await audit.append(
+            session,
+            tenant_id=platform.tenant_id,
+            subject_id=subject_id,
+            kind="headshot.cancelled",
+            actor="worker",
+            facts={},
+        )
+        await session.refresh(late)
+        assert (late.subject_id, late.salt) == (None, None)
+
+
+async def test_making_a_person_unreadable_costs_the_same_however_much_is_theirs(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    statements: list[str] = []
+
+    def watch(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        statements.append(statement)
+
+    counts = []
+    for assets in (1, 500):
+        subject_id, _ = await scenes.a_ready_person(parts, platform)
+        async with parts.database.tenant(platform.tenant_id) as session:
+            await (await session.connection()).execute(
+                text("""
+                    INSERT INTO asset (id, tenant_id, subject_id, kind, version, object_name, wrapped_key, media_type,
+                                       width, height, plain_bytes, state, created_at)
+                    SELECT gen_random_uuid(), tenant_id, subject_id, kind, version, object_name || n, wrapped_key,
+                           media_type, width, height, plain_bytes, state, created_at
+                    FROM asset, generate_series(1, :more) AS n WHERE subject_id = :subject
+                """),
+                {"more": assets - 1, "subject": subject_id},
+            )
+        event.listen(parts.database.app.sync_engine, "after_cursor_execute", watch)
+        await _begin(parts, platform, subject_id)
+        event.remove(parts.database.app.sync_engine, "after_cursor_execute", watch)
+        counts.append(len(statements))
+        statements.clear()
+        done = await erase.finish(parts.database, parts.store, tenant_id=platform.tenant_id, subject_id=subject_id)
+        assert done.objects_deleted == assets
+    assert counts[0] == counts[1]
 
 
 async def test_waiting_jobs_end_and_their_credits_come_back(parts: Parts) -> None:
