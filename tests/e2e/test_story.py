@@ -33,5 +33,6 @@ async def test_the_demo_makes_headshots_verifies_the_webhook_and_erases_the_pers
     assert summary["erasure"] == {"state": "erased", "reopened": False}
     certificate = verify_certificate.verify_files(tmp_path / "erasure-certificate.json", tmp_path / "keys.json")
     assert certificate["subject"] == summary["subject"]
-    assert {one["class"]: one["count"] for one in certificate["erased"]["objects"]} == {"photo": 2, "headshot": 9}
+    erased = {one["class"]: one["count"] for one in certificate["erased"]["objects"]}
+    assert erased == {"photo": 2, "headshot": len(list(tmp_path.glob("*.jpg")))}
     assert (tmp_path / "erasure-certificate.pdf").read_bytes().startswith(b"%PDF-")
