@@ -24,6 +24,7 @@ from api.problems import ALWAYS, CREATING, PAGED, documented
 from api.wire import PLAIN_TEXT, ExpiresAfter, Filter
 from core.bootstrap import Parts
 from core.errors import (
+    AttireNeedsFullModel,
     ConsentRequired,
     Gone,
     IdempotencyKeyMissing,
@@ -39,9 +40,11 @@ from core.errors import (
 from core.headshots import queries as headshots
 from core.headshots import submit
 from core.headshots.models import Headshot
+from core.headshots.styles import Attire, Retouch
 from core.ids import Prefix, parse, public
 from core.jobs import queries as jobs
 from core.jobs.models import Job, JobState
+from core.provenance.card import LOCALES, card
 from core.storage.models import Asset, AssetState
 from core.tenants.service import Caller
 
@@ -59,6 +62,20 @@ class NewHeadshots(Struct, kw_only=True, forbid_unknown_fields=True):
             examples=[["studio-grey", "office-window"]],
         ),
     ]
+    retouch: (
+        Annotated[
+            Retouch,
+            Meta(
+                description="What is done to the face's skin: `none`, `light` (temporary marks go; moles, freckles, "
+                "scars and wrinkles stay) or `studio` (blotches and shine are evened too). Left out, each style's own."
+            ),
+        ]
+        | None
+    ) = None
+    attire: Annotated[
+        Attire,
+        Meta(description="`keep` your clothes. `smart` and `formal` need a full-size inpainting model."),
+    ] = Attire.KEEP
     seed: (
         Annotated[int, Meta(ge=0, le=submit.LARGEST_SEED, description="The same seed gives the same backdrop.")] | None
     ) = None
@@ -88,6 +105,10 @@ class HeadshotView(Struct, frozen=True, kw_only=True):
     assets: list[AssetView]
     edits: Annotated[
         list[dict[str, Any]], Meta(description="What was done to the picture, region by region: the edit ledger.")
+    ]
+    card: Annotated[
+        dict[str, list[str]],
+        Meta(description="The same in plain words, for the person: `en`, `de`, `fr`, `es`.", examples=[{"en": ["…"]}]),
     ]
     created_at: datetime
     expires_at: datetime
@@ -168,6 +189,7 @@ def _made(row: Headshot, assets: dict[str, Asset]) -> HeadshotView:
         seconds=row.seconds,
         assets=[asset_view(assets[name]) for name in row.assets.values() if name in assets],
         edits=list(row.ledger or []),
+        card={locale: card(row.ledger, locale) for locale in LOCALES} if row.ledger else {},
         created_at=row.created_at,
         expires_at=row.expires_at,
     )
@@ -264,6 +286,7 @@ class HeadshotController(Controller):
                 PhotoNotReady,
                 Gone,
                 UnknownStyle,
+                AttireNeedsFullModel,
                 PhotoRefused,
                 RetentionOutOfRange,
             ),
@@ -283,6 +306,7 @@ class HeadshotController(Controller):
         """
         photo_id = parse(Prefix.PHOTO, data.photo_id)
         if data.dry_run:
+            submit.require_attire(data.attire)
             quote = await submit.quote(
                 parts.database,
                 caller=caller,
@@ -310,6 +334,8 @@ class HeadshotController(Controller):
                         styles=data.styles,
                         seed=data.seed,
                         expires_after=data.expires_after,
+                        retouch=data.retouch,
+                        attire=data.attire,
                     )
                     await ticket.note(session, job.id, status=202)
                 job_id = job.id

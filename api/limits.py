@@ -32,16 +32,20 @@ class Limiter:
         self._alone = MemoryStorage()
         self._alone_until = 0.0
 
-    async def count(self, visit: Visit, who: str) -> None:
-        """Count one request of `who` and note the state in the answer's headers. Raises `RateLimited`."""
+    async def count(self, visit: Visit, who: str, *, quota: int | None = None) -> None:
+        """Count one request of `who` and note the state in the answer's headers. Raises `RateLimited`.
+
+        quota: requests in a minute, where it is not the one of the settings.
+        """
+        quota = self._quota if quota is None else quota
         moment = time.time()
         window = int(moment // WINDOW_SECONDS)
         reset = max(1, round((window + 1) * WINDOW_SECONDS - moment))
         used = await self._add_one(f"{who}:{window}")
-        left = max(0, self._quota - used)
-        visit.headers["RateLimit-Policy"] = f'"requests";q={self._quota};w={WINDOW_SECONDS}'
+        left = max(0, quota - used)
+        visit.headers["RateLimit-Policy"] = f'"requests";q={quota};w={WINDOW_SECONDS}'
         visit.headers["RateLimit"] = f'"requests";r={left};t={reset}'
-        if used > self._quota:
+        if used > quota:
             raise RateLimited(retry_after=reset)
 
     async def _add_one(self, key: str) -> int:

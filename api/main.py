@@ -13,6 +13,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Server, Tag
 
+from api.access_log import AccessLogController
 from api.api_keys import ApiKeyController
 from api.assets import AssetController, LinkController
 from api.audit import AuditController
@@ -34,11 +35,14 @@ from api.rights_requests import RightsRequestController
 from api.styles import StyleController
 from api.subjects import SubjectController
 from api.tenant import TenantController, UsageController
+from api.verify import VerifyController, VerifyPageController
 from api.webhooks import WebhookDeliveryController, WebhookEndpointController
+from api.well_known import WellKnownController
 from api.well_known_keys import WellKnownKeysController
 from core import logs
 from core.bootstrap import open_parts
 from core.intake.clean import Intake, IntakeLimits
+from core.provenance.verify import Checker
 from core.settings import Settings
 
 JSON_MAX_BYTES = 1024 * 1024
@@ -68,6 +72,7 @@ TAGS = [
     Tag(name="Styles", description="Named looks."),
     Tag(name="Headshots", description="What we make: one job per request, one headshot per style."),
     Tag(name="Assets", description="The sealed pictures themselves."),
+    Tag(name="Verify", description="For anyone, without an account: is this picture ours, and is it as it left?"),
     Tag(name="Webhooks", description="Events, signed as Standard Webhooks has it."),
     Tag(name="Erasures", description="What was asked to be forgotten, step by step, and the proof that it was."),
     Tag(name="Audit", description="What happened, as a log that cannot be rewritten unseen."),
@@ -140,6 +145,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             WebhookEndpointController,
             WebhookDeliveryController,
             RightsRequestController,
+            AccessLogController,
             ErasureController,
             CertificateController,
             AuditController,
@@ -157,6 +163,9 @@ def create_app(settings: Settings | None = None) -> Litestar:
             HealthController,
             MetricsController,
             DocsController,
+            VerifyController,
+            VerifyPageController,
+            WellKnownController,
         ],
         dependencies={"parts": Provide(provide_parts, sync_to_thread=False)},
         exception_handlers=HANDLERS,
@@ -168,6 +177,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
                 "metrics": Metrics(),
                 "public_url": settings.api.public_url,
                 "intake": Intake(IntakeLimits(max_bytes=settings.api.upload_max_bytes)),
+                # Apart from the other, so that strangers cannot stand in the way of uploads.
+                "checker": Checker(Intake(IntakeLimits(max_bytes=settings.api.upload_max_bytes))),
             }
         ),
         logging_config=None,

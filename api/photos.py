@@ -115,7 +115,7 @@ def wait_seconds(prefer: str | None) -> int:
     return min(int(found[1]), _LONGEST_WAIT_SECONDS) if found else 0
 
 
-_PICTURE = Schema(type=None, description="The photo's bytes.")
+PICTURE = Schema(type=None, description="The photo's bytes.")
 
 
 @dataclass
@@ -133,7 +133,7 @@ class _UploadOperation(Operation):
             required=True,
             description="The photo: as the body itself, or as the one file of a form.",
             content={
-                **{name: OpenAPIMediaType(schema=_PICTURE) for name in types},
+                **{name: OpenAPIMediaType(schema=PICTURE) for name in types},
                 "multipart/form-data": OpenAPIMediaType(schema=form),
             },
         )
@@ -290,7 +290,7 @@ class PhotoController(Controller):
         async with parts.database.tenant(caller.tenant_id) as session:
             photo = await photos.get(session, parse(Prefix.PHOTO, photo_id))
             asset = await photos.asset_of(session, photo)
-        return await stream_asset(request, parts, asset)
+        return await stream_asset(request, parts, asset, actor=caller.actor)
 
     @delete(
         "/{photo_id:str}",

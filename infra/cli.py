@@ -126,6 +126,36 @@ def verify_certificate(
 
 
 @app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The picture.")],
+    *,
+    anchors: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Trust anchors in PEM: then nothing else is asked.")
+    ] = None,
+    locale: Annotated[str, typer.Option(help="Language of the card: en, de, fr or es.")] = "en",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say whether a picture was made by Likeness, and whether it is as it left. Exit status 0 for a genuine one."""
+    from core.errors import LikenessError
+    from infra.verify import check
+
+    _know_instance()
+    running = "LIKENESS_DATABASE_URL" in os.environ
+    try:
+        pem = anchors.read_text() if anchors is not None else None
+        asking = check(file.read_bytes(), home=Home.from_environment(), anchors=pem, locale=locale, running=running)
+        found = _run(asking)
+    except LikenessError as error:
+        _fail(error.detail)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        said = [found["summary"], *(f"  {line}" for line in found.get("card", ())), *found.get("limits", ())]
+        typer.echo("\n".join((found["verdict"].upper(), *said)))
+    raise typer.Exit(code=int(found["verdict"] != "genuine"))
+
+
+@app.command()
 def demo(
     photo: Annotated[Path | None, typer.Option(help="A photo of yours, instead of the astronaut's.")] = None,
 ) -> None:

@@ -21,7 +21,7 @@ from core.intake.detect import detect
 
 def main() -> None:
     """Serve one photo. Never returns."""
-    request = json.loads(_receive(struct.unpack(">I", _receive(4))[0]))
+    request = json.loads(receive(struct.unpack(">I", receive(4))[0]))
     if os.getppid() != request["parent"]:
         # The parent died before this process could ask to die with it.
         os._exit(1)
@@ -30,8 +30,8 @@ def main() -> None:
         cpu_seconds=request["cpu_seconds"],
         threads=request["format"] == "heic",
     )
-    _send({"ready": held})
-    _send(*_answer(_receive(request["size"]), request))
+    send({"ready": held})
+    send(*_answer(receive(request["size"]), request))
     # Leave at once: the interpreter's own ending would only run into the walls.
     os._exit(0)
 
@@ -50,7 +50,8 @@ def _answer(data: bytes, request: dict[str, Any]) -> tuple[dict[str, Any], bytes
     return {"width": width, "height": height, "removed": sorted(findings.categories)}, picture
 
 
-def _receive(size: int) -> bytes:
+def receive(size: int) -> bytes:
+    """Read that many bytes from standard input; leave if the parent is gone."""
     buffer = bytearray(size)
     filled = 0
     with memoryview(buffer) as view, io.FileIO(0, closefd=False) as pipe:
@@ -62,7 +63,8 @@ def _receive(size: int) -> bytes:
     return bytes(buffer)
 
 
-def _send(header: dict[str, Any], payload: bytes = b"") -> None:
+def send(header: dict[str, Any], payload: bytes = b"") -> None:
+    """Write one frame to standard output."""
     head = json.dumps(header | {"size": len(payload)}).encode()
     for part in (struct.pack(">I", len(head)) + head, payload):
         with memoryview(part) as view:

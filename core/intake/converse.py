@@ -20,12 +20,14 @@ from core.errors import PhotoTooSlow, PhotoUnreadable, Unavailable
 # Isolated mode ignores the environment and the working directory, so the child is told where this package lives; last
 # on its path, where it can hide no other module.
 _ROOT: Final = str(Path(__file__).resolve().parents[2])
-CHILD: Final = (
-    sys.executable,
-    "-I",
-    "-c",
-    f"import sys; sys.path.append({_ROOT!r}); from core.intake.child import main; main()",
-)
+
+
+def child_of(module: str) -> tuple[str, ...]:
+    """The command that runs `main` of a module as a child that can be conversed with."""
+    return (sys.executable, "-I", "-c", f"import sys; sys.path.append({_ROOT!r}); from {module} import main; main()")
+
+
+CHILD: Final = child_of("core.intake.child")
 # One arena: each further one would reserve 64 MiB of the address space that the child may have.
 _ENVIRONMENT: Final = {"MALLOC_ARENA_MAX": "1"}
 _START_SECONDS: Final = 15.0

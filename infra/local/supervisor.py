@@ -25,6 +25,7 @@ from infra.local.parts import Part, Program, api_answers, file_appears
 from infra.local.postgres import APP, KEYS, OWNER, SYSTEM, Postgres
 from infra.local.remembered import HOST, listen, read_json, write_json
 from infra.local.valkey import Valkey
+from infra.verify import keep_kit
 
 logger = logging.getLogger("likeness.local")
 
@@ -102,6 +103,7 @@ class Supervisor:
         programs = [self._api(), *(self._worker(kind) for kind in self._workers)]
         self._stack.push_async_callback(self._stop_together, programs)
         await self._begin_together(programs)
+        await keep_kit(self.home, self.settings)
         self._stack.push_async_callback(self._stop_watching)
         self._watches = [asyncio.create_task(self._keep_running(part)) for part in self.parts.values()]
 

@@ -11,10 +11,11 @@ ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "diffusers", "transformers", "cv2", "PIL", "pillow_heif", "mediapipe", "numpy", "streamlit")
 
 START = """
-import json, resource, sys, time
+import json, sys, time
 from api.main import create_app
 create_app()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+# Not getrusage: a child inherits the peak of the process that it was forked from.
+peak = int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))) // 1024
 print(json.dumps({"modules": list(sys.modules), "seconds": time.process_time(), "megabytes": peak}))
 """
 

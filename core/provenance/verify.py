@@ -1,0 +1,219 @@
+"""Is this picture one of ours, and is it as it left? One verdict from three layers: manifest, watermark, fingerprint.
+
+    genuine   the manifest is ours, its signature holds, and not a byte was changed
+    altered   the manifest is ours, and the file was changed after it was signed
+    marked    no manifest of ours, but our invisible mark in the pixels: a copy that lost its manifest
+    erased    made here, and erased since; nothing more is said
+    unknown   none of it, which does not say that the picture is untouched
+
+Nothing is stored, and no answer is made from anything that names a tenant or a person. The picture is opened in child
+processes alone: one reads the manifest, one makes a clean picture, and only the last, which is given that clean picture
+and never the stranger's bytes, knows the watermark key.
+"""
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from core.errors import IntakeBusy, PhotoTooSlow, PhotoUnreadable
+from core.intake.clean import Intake, admit
+from core.intake.converse import child_of, converse
+from core.provenance.card import card
+from core.provenance.service import Provenance, Standing
+
+_CHILD: Final = child_of("core.provenance.reader")
+_MEBIBYTE: Final = 1024 * 1024
+_WALL_SECONDS: Final = 20.0
+_MAX_ANSWER_BYTES: Final = 256 * 1024
+
+
+class Verdict(StrEnum):
+    """See the module."""
+
+    GENUINE = "genuine"
+    ALTERED = "altered"
+    MARKED = "marked"
+    ERASED = "erased"
+    UNKNOWN = "unknown"
+
+
+SUMMARIES: Final = {
+    Verdict.GENUINE: "This picture was made by Likeness and has not been changed since.",
+    Verdict.ALTERED: "This picture was made by Likeness and was changed afterwards.",
+    Verdict.MARKED: "This is a copy of a picture made by Likeness. It lost its signed record on the way.",
+    Verdict.ERASED: "This picture was made by Likeness and has been erased.",
+    Verdict.UNKNOWN: "Nothing in this picture says that it was made by Likeness.",
+}
+_OFFLINE: Final = "Whether the picture was erased since cannot be told without asking the service that made it."
+_LIMITS: Final = {
+    Verdict.GENUINE: ("It does not say who is in the picture, or that the photo it was made from was true.",),
+    Verdict.ALTERED: ("What was changed, or by whom, cannot be told.",),
+    Verdict.MARKED: (
+        "What was changed in the copy cannot be told: the mark says where the picture is from, not that it is whole.",
+        "A mark can be carried over to another picture by somebody determined to deceive.",
+    ),
+    Verdict.ERASED: (),
+    Verdict.UNKNOWN: (
+        "That does not say that no computer made or changed it: other makers leave other marks.",
+        "Marks can be lost to strong edits, small crops and heavy compression.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the file itself says.
+
+    manifest: `state` is valid, altered, foreign (somebody else's), none or unreadable; with `codes` and `signed_by`.
+    watermark: `state` is found, none, not_looked (no key) or unreadable; with `z`, `scale` and `degrees` of a find.
+    """
+
+    manifest: dict[str, Any]
+    watermark: dict[str, Any]
+
+    @property
+    def marks(self) -> list[bytes]:
+        """The marks that it carries, the signed one first."""
+        found = []
+        if isinstance(signed := self.manifest.get("mark"), str):
+            found.append(_bytes_of(signed))
+        if isinstance(seen := self.watermark.get("mark"), str):
+            found.append(bytes.fromhex(seen))
+        return [mark for mark in found if mark]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The answer. For an erased picture the layers, the card and the limits are empty."""
+
+    verdict: Verdict
+    manifest: dict[str, Any] = field(default_factory=dict)
+    watermark: dict[str, Any] = field(default_factory=dict)
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+    card: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """The verdict in a sentence."""
+        return SUMMARIES[self.verdict]
+
+
+class Checker:
+    """Examines strangers' pictures, a few at a time. One per process; concurrency, waiting: as `Intake` has them."""
+
+    def __init__(self, intake: Intake, *, concurrency: int = 2, waiting: int = 8) -> None:
+        self._intake = intake
+        self._free = asyncio.Semaphore(concurrency)
+        self._room = concurrency + waiting
+
+    async def examine(
+        self, data: bytes, *, declared_type: str | None, anchors: Sequence[str], key: bytes | None
+    ) -> Evidence:
+        """What a file says of itself.
+
+        anchors: the certificates, in PEM, that make a manifest ours. key: of the watermark; None does not look for it.
+        Raises what `Intake.clean` raises for a file that is no picture, and `IntakeBusy`.
+        """
+        source_format = admit(data, declared_type=declared_type, limits=self._intake.limits)
+        if self._room == 0:
+            raise IntakeBusy
+        self._room -= 1
+        try:
+            async with self._free:
+                asked = {"task": "manifest", "media_type": f"image/{source_format}", "anchors": "".join(anchors)}
+                manifest, watermark = await asyncio.gather(
+                    _ask(data, asked), self._watermark(data, declared_type=declared_type, key=key)
+                )
+        finally:
+            self._room += 1
+        return Evidence(manifest=manifest, watermark=watermark)
+
+    async def _watermark(self, data: bytes, *, declared_type: str | None, key: bytes | None) -> dict[str, Any]:
+        clean = await self._intake.clean(data, declared_type=declared_type)
+        if key is None:
+            return {"state": "not_looked"}
+        return await _ask(clean.data, {"task": "watermark", "key": key.hex()})
+
+
+async def verify(
+    data: bytes, *, declared_type: str | None, checker: Checker, provenance: Provenance, locale: str
+) -> Report:
+    """The answer of the service itself, which knows what it made and what it erased. Raises as `Checker.examine`."""
+    evidence = await checker.examine(
+        data,
+        declared_type=declared_type,
+        anchors=await provenance.anchors(),
+        key=await provenance.watermark_key(),
+    )
+    of_file = await provenance.standing_of_file(data)
+    of_marks = [await provenance.standing_of_mark(mark) for mark in evidence.marks]
+    if Standing.ERASED in {of_file, *of_marks}:
+        return Report(Verdict.ERASED)
+    known = Standing.LIVE in {of_file, *of_marks}
+    fingerprint = {"state": "known" if of_file is Standing.LIVE else "unknown"}
+    return _report(evidence, mark_is_ours=known, fingerprint=fingerprint, locale=locale, limits=())
+
+
+async def verify_offline(
+    data: bytes, *, checker: Checker, anchors: Sequence[str], key: bytes | None, locale: str
+) -> Report:
+    """The answer that the published anchors allow, and the watermark key where one has it. Raises as `examine`."""
+    evidence = await checker.examine(data, declared_type=None, anchors=anchors, key=key)
+    limits = [_OFFLINE] if evidence.marks else []
+    if key is None:
+        limits.append("The invisible mark was not looked for: that takes the key of the service.")
+    fingerprint = {"state": "not_looked"}
+    return _report(evidence, mark_is_ours=True, fingerprint=fingerprint, locale=locale, limits=tuple(limits))
+
+
+def _report(
+    evidence: Evidence, *, mark_is_ours: bool, fingerprint: dict[str, Any], locale: str, limits: tuple[str, ...]
+) -> Report:
+    state = evidence.manifest.get("state")
+    if state == "valid":
+        verdict = Verdict.GENUINE
+    elif state == "altered":
+        verdict = Verdict.ALTERED
+    elif evidence.watermark.get("state") == "found" and mark_is_ours:
+        verdict = Verdict.MARKED
+    else:
+        verdict = Verdict.UNKNOWN
+    ledger = evidence.manifest.get("ledger") if verdict is Verdict.GENUINE else None
+    return Report(
+        verdict,
+        manifest=_only(evidence.manifest, "state", "codes", "signed_by"),
+        watermark=_only(evidence.watermark, "state", "z", "scale", "degrees"),
+        fingerprint=fingerprint,
+        card=tuple(card(ledger, locale)) if ledger else (),
+        limits=(*_LIMITS[verdict], *limits),
+    )
+
+
+def _only(found: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: found[name] for name in names if name in found}
+
+
+async def _ask(data: bytes, task: dict[str, Any]) -> dict[str, Any]:
+    """One question to one child. A child that breaks on a file says nothing about it, which is told as unreadable."""
+    request = task | {"memory_bytes": 640 * _MEBIBYTE, "cpu_seconds": 10}
+    try:
+        _, said = await converse(
+            data, request, wall_seconds=_WALL_SECONDS, max_answer_bytes=_MAX_ANSWER_BYTES, program=_CHILD
+        )
+        answer = json.loads(said)
+    except (PhotoUnreadable, PhotoTooSlow, ValueError):
+        return {"state": "unreadable"}
+    return answer if isinstance(answer, dict) and isinstance(answer.get("state"), str) else {"state": "unreadable"}
+
+
+def _bytes_of(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return b""
