@@ -10,11 +10,12 @@ from msgspec import Meta, Struct
 
 from api.auth import requires_scope
 from api.problems import ALWAYS, documented
+from api.wire import Erasure, Reference
 from core.bootstrap import Parts
 from core.errors import MalformedRequest, NotFound, ValidationFailed
 from core.ids import Prefix, parse, public
 from core.rights import certify, erase
-from core.rights.models import ErasureReceiver, Step
+from core.rights.models import ErasureReceiver, Step, Tombstone
 from core.tenants.service import Caller
 
 
@@ -69,6 +70,18 @@ class Confirmation(Struct, kw_only=True, forbid_unknown_fields=True):
     endpoint_id: Annotated[str, Meta(examples=["whe_0199b3c4d5e67f8090a1b2c3d4e5f610"])]
 
 
+def summary(tombstone: Tombstone) -> Erasure:
+    """An erasure in short, as those who begin one are answered."""
+    return Erasure(
+        id=public(Prefix.ERASURE, tombstone.subject_id),
+        subject_id=public(Prefix.SUBJECT, tombstone.subject_id),
+        state=tombstone.state,
+        shredded_at=tombstone.shredded_at,
+        erased_at=tombstone.erased_at,
+        objects_deleted=tombstone.objects_deleted,
+    )
+
+
 def _receiver(receiver: ErasureReceiver) -> ReceiverView:
     return ReceiverView(
         endpoint=public(Prefix.ENDPOINT, receiver.endpoint_id),
@@ -77,11 +90,46 @@ def _receiver(receiver: ErasureReceiver) -> ReceiverView:
     )
 
 
+class Cohort(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Whom to erase together."""
+
+    references: Annotated[list[Reference], Meta(min_length=1, max_length=100)]
+
+
+class CohortErasure(Struct, frozen=True, kw_only=True):
+    """What was begun, in the order of the request. No reference is repeated here."""
+
+    data: list[Erasure | None]
+
+
 class ErasureController(Controller):
     """`/v1/erasures`."""
 
     path = "/erasures"
     tags = ("Erasures",)
+
+    @post(
+        status_code=202,
+        guards=[requires_scope("erasure:write")],
+        summary="Erase several subjects",
+        responses=documented(*ALWAYS, MalformedRequest, ValidationFailed),
+    )
+    async def erase_cohort(
+        self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], data: JSONBody[Cohort]
+    ) -> CohortErasure:
+        """Erase up to 100 people by your own references, all or none. Null stands for a reference that nobody has.
+
+        When this answers, nothing sealed for any of them can be opened again. Sending it again is harmless.
+        """
+        async with parts.database.tenant(caller.tenant_id) as session:
+            begun = await erase.begin_each(
+                session,
+                parts.keyring,
+                tenant_id=caller.tenant_id,
+                references=data.references,
+                actor=caller.actor,
+            )
+        return CohortErasure(data=[None if one is None else summary(one) for one in begun])
 
     @get(
         "/{erasure_id:str}",

@@ -48,6 +48,7 @@ from core.rights.models import ErasureReceiver, ErasureState, Step, Tombstone
 from core.rights.tables import forget, remaining, tables_of_people
 from core.storage.models import Asset
 from core.storage.service import SealedStore
+from core.subjects import service as subjects
 from core.subjects.models import Subject
 from core.webhooks import service as webhooks
 from core.webhooks.models import Event, WebhookDelivery
@@ -110,6 +111,25 @@ async def begin(session: AsyncSession, keyring: Keyring, *, subject_id: UUID, ac
     tombstone.done(Step.RECEIVERS)
     wake_after_commit(session, Task.ERASE, subject.tenant_id, subject_id)
     return tombstone
+
+
+async def begin_each(
+    session: AsyncSession, keyring: Keyring, *, tenant_id: UUID, references: Sequence[str], actor: str
+) -> list[Tombstone | None]:
+    """Begin the erasure of a cohort, all or none, in the caller's transaction.
+
+    references: the platform's own names for the people. Answers in their order; None for a name that nobody has.
+    """
+    found = [
+        await subjects.find_by_reference(session, keyring, tenant_id=tenant_id, reference=reference)
+        for reference in references
+    ]
+    # In the order of their ids, so that two cohorts which share people never wait for each other in a circle.
+    begun = {
+        subject_id: await begin(session, keyring, subject_id=subject_id, actor=actor)
+        for subject_id in sorted({subject.id for subject in found if subject is not None})
+    }
+    return [None if subject is None else begun[subject.id] for subject in found]
 
 
 async def finish(

@@ -138,3 +138,28 @@ async def test_the_checkpoint_event_carries_the_whole_checkpoint(api: Api, platf
     await _grow(api, platform, 1)
     async with api.parts.database.tenant(platform.tenant_id) as session:
         assert len((await session.exec(select(Event).where(Event.type == "audit.checkpoint"))).all()) == 1
+
+
+async def test_a_cohort_is_erased_by_reference_and_a_stranger_among_them_is_no_error(
+    api: Api, platform: Platform
+) -> None:
+    other = await a_platform(api.parts)
+    people = [await a_person(api.parts, platform, reference=f"employee-{n}") for n in range(3)]
+    theirs = await a_person(api.parts, other, reference="employee-9")
+    body = {"references": ["employee-2", "employee-9", "employee-0", "employee-2"]}
+    for _ in range(2):
+        answer = await api.call(platform, "POST", "/v1/erasures", json=body)
+        assert answer.status_code == 202
+        begun = [one and (one["subject_id"], one["state"]) for one in answer.json()["data"]]
+        assert begun == [
+            (f"sub_{people[2].hex}", "shredded"),
+            None,
+            (f"sub_{people[0].hex}", "shredded"),
+            (f"sub_{people[2].hex}", "shredded"),
+        ]
+    gone = [(await api.call(platform, "GET", f"/v1/subjects/sub_{one.hex}")).status_code for one in people]
+    assert gone == [410, 200, 410]
+    assert (await api.call(other, "GET", f"/v1/subjects/sub_{theirs.hex}")).status_code == 200
+    for wrong in ([], ["x"] * 101):
+        refused = await api.call(platform, "POST", "/v1/erasures", json={"references": wrong})
+        assert refused.status_code == 422

@@ -31,6 +31,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_asset_link": {"expires_in": 60},
     "create_endpoint": {"url": "https://hooks.sample.example/other"},
     "update_endpoint": {"description": "changed"},
+    "erase_cohort": {"references": ["nobody"]},
     "confirm_erasure": {"endpoint_id": "{endpoint_id}"},
     "create_rights_request": {"subject_id": "{subject_id}", "kind": "access"},
     "verify_identity": {"outcome": "verified"},
