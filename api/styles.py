@@ -1,13 +1,57 @@
-"""Styles: the named looks that a headshot can have."""
+"""Styles: the named looks that a headshot can have, built in or a platform's own."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import Controller, get
+from litestar import Controller, Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from api.auth import requires_scope
-from api.problems import ALWAYS, documented
-from core.headshots.styles import CATALOGUE
+from api.auth import requires_active, requires_scope
+from api.idempotency import IdempotencyKey, once
+from api.problems import ALWAYS, CREATING, documented
+from core.bootstrap import Parts
+from core.errors import ValidationFailed
+from core.headshots import brand_styles
+from core.headshots.brand_styles import COLOUR, NAME, STRONGEST_LIGHT, WIDEST_WRAP, Draft
+from core.headshots.models import BrandStyle
+from core.headshots.styles import CATALOGUE, Backdrop, Framing, Light, Retouch, Style
+from core.tenants.service import Caller
+
+_PRINTED = r"^[^\x00-\x1f]*$"
+
+
+class NewLight(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The key light."""
+
+    azimuth: Annotated[
+        float, Meta(ge=0, le=360, description="Degrees: 0 the viewer's right, 90 above, 180 the viewer's left.")
+    ] = 120.0
+    strength: Annotated[float, Meta(ge=0, le=STRONGEST_LIGHT, description="How much it shapes the picture.")] = 0.05
+    wrap: Annotated[float, Meta(ge=0, le=WIDEST_WRAP, description="How much light bends around the outline.")] = 0.22
+
+
+class NewStyle(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A look of your own."""
+
+    name: Annotated[str, Meta(pattern=NAME, max_length=64, examples=["acme-blue"])]
+    title: Annotated[str, Meta(min_length=1, max_length=120, pattern=_PRINTED, examples=["Acme blue"])]
+    description: Annotated[
+        str, Meta(min_length=1, max_length=400, pattern=_PRINTED, examples=["Our blue, lit from the left."])
+    ]
+    backdrop: Annotated[Backdrop, Meta(examples=["gradient"])]
+    palette: Annotated[
+        list[Annotated[str, Meta(pattern=COLOUR)]],
+        Meta(
+            min_length=1,
+            max_length=5,
+            description="sRGB colours, as many as the backdrop takes: `plain` 1; `paper`, `spotlight`, `canvas`, "
+            "`gradient` and `sunlit` 3, from light to dark; `window`, `foliage`, `city` and `office` 5.",
+            examples=[["#a9cdea", "#5585bd", "#1d3f74"]],
+        ),
+    ]
+    light: NewLight = NewLight()
+    retouch: Retouch = Retouch.NONE
 
 
 class StyleView(Struct, frozen=True, kw_only=True):
@@ -20,12 +64,42 @@ class StyleView(Struct, frozen=True, kw_only=True):
     framing: str
     retouch: str
     palette: Annotated[list[str], Meta(description="Its colours, for a menu.", examples=[["#c3c5c8", "#595c61"]])]
+    backdrop: Annotated[str, Meta(examples=["paper"])]
+    source: Annotated[str, Meta(description="`built_in`, or `brand`: your own.", examples=["built_in"])]
 
 
 class StyleList(Struct, frozen=True, kw_only=True):
     """All styles, in the order of a menu."""
 
     data: list[StyleView]
+
+
+def _built_in(style: Style) -> StyleView:
+    return StyleView(
+        name=style.name,
+        title=style.title,
+        description=style.description,
+        version=style.version,
+        framing=style.framing.value,
+        retouch=style.retouch.value,
+        palette=list(style.palette),
+        backdrop=style.backdrop.value,
+        source="built_in",
+    )
+
+
+def _brand(row: BrandStyle) -> StyleView:
+    return StyleView(
+        name=row.name,
+        title=row.title,
+        description=row.description,
+        version=row.version,
+        framing=Framing.HEAD_AND_SHOULDERS.value,
+        retouch=row.retouch,
+        palette=list(row.palette),
+        backdrop=row.backdrop,
+        source="brand",
+    )
 
 
 class StyleController(Controller):
@@ -35,19 +109,39 @@ class StyleController(Controller):
     tags = ("Styles",)
 
     @get(guards=[requires_scope("headshots:read")], summary="List styles", responses=documented(*ALWAYS))
-    async def list_styles(self) -> StyleList:
-        """The looks that you may ask for."""
-        return StyleList(
-            data=[
-                StyleView(
-                    name=style.name,
-                    title=style.title,
-                    description=style.description,
-                    version=style.version,
-                    framing=style.framing.value,
-                    retouch=style.retouch.value,
-                    palette=list(style.palette),
+    async def list_styles(self, parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> StyleList:
+        """The looks that you may ask for: those that are built in, then your own, each in its newest version."""
+        async with parts.database.tenant(caller.tenant_id) as session:
+            own = await brand_styles.newest(session)
+        return StyleList(data=[*(_built_in(style) for style in CATALOGUE.values()), *(_brand(row) for row in own)])
+
+    @post(
+        guards=[requires_scope("headshots:write"), requires_active],
+        summary="Publish a style",
+        responses=documented(*ALWAYS, *CREATING, ValidationFailed),
+    )
+    async def publish_style(
+        self,
+        request: Request[Any, Any, Any],
+        parts: NamedDependency[Parts],
+        caller: NamedDependency[Caller],
+        data: JSONBody[NewStyle],
+        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 (read by `once`, declared for the reference)
+    ) -> Response[StyleView]:
+        """Publish the next version of a style of your own. Jobs keep the version that they were asked with."""
+        async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:
+            if ticket.made is not None:
+                row = await brand_styles.get(session, ticket.made)
+            else:
+                draft = Draft(
+                    name=data.name,
+                    title=data.title,
+                    description=data.description,
+                    backdrop=data.backdrop,
+                    palette=tuple(data.palette),
+                    light=Light(azimuth=data.light.azimuth, strength=data.light.strength, wrap=data.light.wrap),
+                    retouch=data.retouch,
                 )
-                for style in CATALOGUE.values()
-            ]
-        )
+                row = await brand_styles.publish(session, tenant_id=caller.tenant_id, actor=caller.actor, draft=draft)
+                await ticket.note(session, row.id)
+        return Response(_brand(row), status_code=201)

@@ -30,6 +30,7 @@
     │   ├── IdempotencyMismatch
     │   ├── RetentionOutOfRange
     │   ├── UnknownStyle
+    │   ├── AttireNeedsFullModel
     │   ├── NoticeUnknown
     │   ├── WrittenReleaseRequired
     │   ├── GuardianRequired
@@ -247,6 +248,12 @@ class UnknownStyle(Unacceptable):
     code = "unknown_style"
     title = "There is no such style."
     remedy = "See GET /v1/styles."
+
+
+class AttireNeedsFullModel(Unacceptable):
+    code = "attire_needs_full_model"
+    title = "Clothes can be changed only by a full-size inpainting model, and none is mounted here."
+    remedy = "Ask with `attire: keep`, or ask the operator of this service to mount a full-size model."
 
 
 class NoticeUnknown(Unacceptable):

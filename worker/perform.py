@@ -2,18 +2,21 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any
 
 from core.errors import Gone, Unavailable
 from core.headshots import complete
+from core.headshots.brand_styles import style_of
 from core.headshots.complete import Outcome, Picture
-from core.headshots.styles import Style, get_style
+from core.headshots.styles import Retouch, Style
 from core.jobs.claim import Claim
 from core.jobs.lease import LeaseLost, Stopped, StopReason, hand_back
 from core.photos import service as photos
 from core.queue import Task
+from core.subjects import access
 from core.tenants.models import Mode
 from worker.hands import Hands
 from worker.hold import Drained, Hold, Part
@@ -100,7 +103,9 @@ async def _make(hands: Hands, claim: Claim, hold: Hold) -> tuple[list[Outcome], 
     outcomes: list[Outcome] = []
     each = (SEAL_AT - MAKE_AT) / len(claim.styles)
     for number, name in enumerate(claim.styles):
-        style = get_style(name)
+        style = style_of(name, claim.looks)
+        if claim.retouch is not None:
+            style = replace(style, retouch=Retouch(claim.retouch))
         stamp = Stamp(
             mark=await hands.parts.provenance.mark_for(claim.job_id, name),
             key=await hands.parts.provenance.watermark_key(),
@@ -130,6 +135,14 @@ async def _open(hands: Hands, claim: Claim) -> bytes:
     async with hands.parts.database.tenant(claim.tenant_id) as session:
         try:
             asset = await photos.asset_of(session, await photos.get(session, claim.photo_id))
+            await access.note(
+                session,
+                subject_id=claim.subject_id,
+                what=asset.kind,
+                resource_id=asset.id,
+                actor=f"job:{claim.job_id.hex}",
+                why="headshots",
+            )
         except Gone:
             raise Stopped(StopReason.PHOTO_ERASED) from None
     try:

@@ -22,6 +22,36 @@ class HeadshotState(StrEnum):
     ERASED = "erased"
 
 
+class BrandStyle(SQLModel, table=True):
+    """One published version of a tenant's own style. Rows are only ever added.
+
+    azimuth, strength and wrap are those of `core.headshots.styles.Light`.
+    """
+
+    __tablename__ = "brand_style"
+    __table_args__ = (
+        Index("brand_style_version", "tenant_id", "name", "version", unique=True),
+        {
+            "info": table_info(
+                tenancy="tenant", eraser=Eraser("keep", "A platform's colours; nobody is in it.", by=None)
+            )
+        },
+    )
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    name: str
+    version: int
+    title: str
+    description: str
+    backdrop: str
+    palette: list[str] = Field(sa_type=JSONB)
+    azimuth: float
+    strength: float
+    wrap: float
+    retouch: str
+    created_at: datetime = Field(default_factory=now, sa_type=Instant)
+
+
 class Headshot(SQLModel, table=True):
     """One style of a job. `assets` names its sealed pictures: variant → hexadecimal id of the asset."""
 

@@ -28,6 +28,31 @@ class Backdrop(StrEnum):
     OFFICE = "office"  # an open-plan office out of focus: walls, wood, desks, plants, lamps
 
 
+COLOURS: Mapping[Backdrop, int] = MappingProxyType(
+    {
+        Backdrop.PAPER: 3,
+        Backdrop.SPOTLIGHT: 3,
+        Backdrop.CANVAS: 3,
+        Backdrop.WINDOW: 5,
+        Backdrop.FOLIAGE: 5,
+        Backdrop.CITY: 5,
+        Backdrop.PLAIN: 1,
+        Backdrop.GRADIENT: 3,
+        Backdrop.SUNLIT: 3,
+        Backdrop.OFFICE: 5,
+    }
+)
+"""How many colours each backdrop is drawn with."""
+
+
+class Attire(StrEnum):
+    """What happens to clothes. All but `keep` need a full-size inpainting model."""
+
+    KEEP = "keep"
+    SMART = "smart"
+    FORMAL = "formal"
+
+
 class Framing(StrEnum):
     """How much of the person the square shows."""
 

@@ -7,6 +7,7 @@ worker may be lost, the row is not.
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlmodel import select
@@ -16,8 +17,17 @@ from core.audit import service as audit
 from core.clock import now
 from core.consent import service as consent
 from core.db import Database
-from core.errors import Gone, NotFound, PhotoNotReady, PhotoRefused, StateConflict, ValidationFailed
-from core.headshots.styles import get_style
+from core.errors import (
+    AttireNeedsFullModel,
+    Gone,
+    NotFound,
+    PhotoNotReady,
+    PhotoRefused,
+    StateConflict,
+    ValidationFailed,
+)
+from core.headshots import brand_styles
+from core.headshots.styles import Attire, Retouch
 from core.jobs import fair, queries
 from core.jobs.finish import finish
 from core.jobs.models import FINAL, FairClock, FairShare, Job, JobState
@@ -51,6 +61,7 @@ class _Order:
     photo: Photo
     tenant: Tenant
     styles: list[str]
+    looks: dict[str, Any]
     cost: int
     work: int
     retain_seconds: int
@@ -64,12 +75,17 @@ async def submit(
     styles: Sequence[str],
     seed: int | None = None,
     expires_after: int | None = None,
+    retouch: Retouch | None = None,
+    attire: Attire = Attire.KEEP,
 ) -> Job:
     """Admit one job: one photo, one headshot per style. The caller's transaction commits it.
 
-    Raises `TenantSuspended`, `NotFound`, `Gone`, `ValidationFailed`, `UnknownStyle`, `PhotoNotReady`, `PhotoRefused`,
-    `RetentionOutOfRange`, `ConsentRequired` or `QuotaExceeded`; then nothing was made.
+    retouch: the level for all of its styles; each style's own if left out.
+
+    Raises `TenantSuspended`, `NotFound`, `Gone`, `ValidationFailed`, `UnknownStyle`, `AttireNeedsFullModel`,
+    `PhotoNotReady`, `PhotoRefused`, `RetentionOutOfRange`, `ConsentRequired` or `QuotaExceeded`; then nothing was made.
     """
+    require_attire(attire)
     order = await _read(session, caller=caller, photo_id=photo_id, styles=styles, expires_after=expires_after)
     if seed is not None and not 0 <= seed <= LARGEST_SEED:
         raise ValidationFailed(errors=[{"field": "seed", "message": f"A whole number from 0 to {LARGEST_SEED}."}])
@@ -90,6 +106,8 @@ async def submit(
         mode=caller.mode.value,
         region=order.tenant.region,
         styles=order.styles,
+        looks=order.looks or None,
+        retouch=None if retouch is None else retouch.value,
         seed=secrets.randbelow(LARGEST_SEED + 1) if seed is None else seed,
         cost=order.cost,
         work=order.work,
@@ -166,6 +184,12 @@ async def cancel(session: AsyncSession, job_id: UUID, *, actor: str) -> Job:
     return job
 
 
+def require_attire(attire: Attire) -> None:
+    """Let through what the studio can do to clothes: nothing. Raises `AttireNeedsFullModel`."""
+    if attire is not Attire.KEEP:
+        raise AttireNeedsFullModel
+
+
 async def _read(
     session: AsyncSession, *, caller: Caller, photo_id: UUID, styles: Sequence[str], expires_after: int | None
 ) -> _Order:
@@ -174,8 +198,7 @@ async def _read(
         raise ValidationFailed(errors=[{"field": "styles", "message": f"Name 1 to {MOST_STYLES} styles."}])
     if len(set(styles)) != len(styles):
         raise ValidationFailed(errors=[{"field": "styles", "message": "Name each style once."}])
-    for name in styles:
-        get_style(name)
+    looks = await brand_styles.resolve(session, styles)
     photo = await photos.get(session, photo_id)
     if photo.expires_at <= now():
         raise Gone
@@ -189,6 +212,7 @@ async def _read(
         photo=photo,
         tenant=tenant,
         styles=list(styles),
+        looks=looks,
         cost=CREDITS_PER_STYLE * len(styles) if caller.mode is Mode.LIVE else 0,
         work=fair.WORK_PER_STYLE * len(styles),
         retain_seconds=int(term.total_seconds()),

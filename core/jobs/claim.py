@@ -4,8 +4,10 @@ A token says that there is work, never which. The claim takes the smallest start
 attempt: that number is the fence, and every later write of the worker names it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlmodel import col, select, update
@@ -32,6 +34,8 @@ class Claim:
     styles: tuple[str, ...]
     seed: int
     retain_seconds: int
+    looks: Mapping[str, Any] | None = None
+    retouch: str | None = None
 
 
 async def claim(database: Database, *, worker: str, region: str, lease_seconds: float) -> Claim | None:
@@ -82,4 +86,6 @@ async def claim(database: Database, *, worker: str, region: str, lease_seconds: 
         styles=tuple(job.styles),
         seed=job.seed,
         retain_seconds=job.retain_seconds,
+        looks=job.looks,
+        retouch=job.retouch,
     )

@@ -3,20 +3,7 @@ import re
 import pytest
 
 from core.errors import UnknownStyle
-from core.headshots.styles import CATALOGUE, Backdrop, get_style
-
-COLOURS = {
-    Backdrop.PAPER: 3,
-    Backdrop.SPOTLIGHT: 3,
-    Backdrop.CANVAS: 3,
-    Backdrop.WINDOW: 5,
-    Backdrop.FOLIAGE: 5,
-    Backdrop.CITY: 5,
-    Backdrop.PLAIN: 1,
-    Backdrop.GRADIENT: 3,
-    Backdrop.SUNLIT: 3,
-    Backdrop.OFFICE: 5,
-}
+from core.headshots.styles import CATALOGUE, COLOURS, get_style
 
 
 def test_every_style_is_found_by_its_own_name() -> None:
