@@ -22,7 +22,7 @@ from worker.engine.training.measure import Figures, Picture, measure
 from worker.engine.training.model import Parts
 from worker.engine.training.sample import paint
 
-STEPS, GUIDANCE = 20, 2.0
+STEPS, GUIDANCE = 12, 2.0
 """How the figures were painted, and how the model is meant to be used."""
 
 _CARD = """# Likeness backdrops
@@ -53,7 +53,7 @@ predicting the clean latents, with no signal at the last step of the schedule. `
 a run's schedule from its seed. These weights: {history} The autoencoder is constructed, not trained.
 
 ## Measured
-By `python -m worker.engine.training.card`, {steps} steps of DDIM, guidance {guidance}, seeds 3 and 5, 512 px.
+By `python -m worker.engine.training.card`, {steps} steps of DDIM, guidance {guidance}, seeds 3 and 5, 256 px.
 
 | figure | painted | drawn plates |
 | --- | --- | --- |
@@ -62,7 +62,7 @@ By `python -m worker.engine.training.card`, {steps} steps of DDIM, guidance {gui
 | light within 45° of the side named | {light_right:.0%} | |
 | speckle on smooth walls, rms in 8-bit steps | {speckle:.2f} | {speckle_drawn:.2f} |
 | strongest echo of its own structure, 0..1 | {repeats:.2f} | {repeats_drawn:.2f} |
-| seconds for one picture, this machine | {seconds:.1f} | |
+| seconds for one 512 px picture, two shared cores | {seconds:.1f} | |
 
 Colour by colour: {each}.
 
@@ -104,7 +104,7 @@ def publish(run: Path, out: Path, *, verdict: str, history: str = "") -> Figures
     began = time.monotonic()
     painter(["studio paper backdrop, grey, even light, soft"], 512, 1)
     seconds = time.monotonic() - began
-    figures = measure(painter)
+    figures = measure(painter, size=256)
     (out / "README.md").write_text(
         _card(run, out, parts, figures, seconds=seconds, said=(verdict, history)), encoding="utf-8"
     )

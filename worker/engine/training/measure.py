@@ -40,12 +40,12 @@ class Figures:
     repeats_drawn: float
 
 
-def measure(paint: Painter, *, size: int = 512, colour_size: int = 512) -> Figures:
+def measure(paint: Painter, *, size: int) -> Figures:
     """Measure a painter over every colour, and over kinds and lights. Takes minutes on a CPU."""
     colours = {}
     for name in COLOURS:
         scene = Scene(kind=Kind.STUDIO, colour=name)
-        (picture,) = paint([scene.caption], colour_size, 3)
+        (picture,) = paint([scene.caption], size, 3)
         colours[name] = colour_difference(np.median(picture.reshape(-1, 3), axis=0), srgb(name))
     scenes = [
         Scene(kind=kind, colour=NATURAL.get(kind, ("slate",))[0], light=light) for kind in Kind for light in _SIDES
@@ -127,6 +127,14 @@ def echo(picture: Picture) -> float:
 
 
 def _lab(colour: Any) -> tuple[float, float, float]:
-    encoded = np.asarray(colour, dtype=np.float32).reshape(1, 1, 3)
-    light, a, b = cv2.cvtColor(encoded, cv2.COLOR_RGB2Lab).reshape(3)
-    return float(light), float(a), float(b)
+    """CIE Lab of an sRGB colour, D65 (IEC 61966-2-1, CIE 15)."""
+    encoded = np.asarray(colour, dtype=np.float64).reshape(3)
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)  # noqa: PLR2004
+    ratios = _TO_XYZ @ linear / _TO_XYZ.sum(axis=1)
+    x, y, z = np.where(ratios > 216 / 24389, np.cbrt(ratios), (24389 / 27 * ratios + 16) / 116)
+    return float(116 * y - 16), float(500 * (x - y)), float(200 * (y - z))
+
+
+_TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)

@@ -25,7 +25,7 @@ from worker.engine.training.batches import Batches
 from worker.engine.training.model import Parts, build_scheduler, build_text, build_tokenizer, build_unet, save_pipeline
 from worker.engine.training.sample import encode_text, paint, write_sheet
 
-_STAGES = ((0.55, 32, 8), (1.0, 64, 4))  # until this share of the run: latent size, batch
+_STAGES = ((0.6, 32, 8), (1.0, 64, 4))  # until this share of the run: latent size, batch
 _PEAK_RATE = 1e-3
 _WARM_STEPS = 150
 _EMA = 0.998
