@@ -238,6 +238,7 @@ class StepLoop:
                 stopped.append(row)
         if stopped:
             slots.release(stopped)
+            self._wait_for_device()
         if not slots.rows:
             return
         failed = slots.step()
@@ -264,7 +265,7 @@ class StepLoop:
                 slots.release(list(slots.rows))
 
     def _wait_for_device(self) -> None:
-        """What one thread's stream wrote is whole before the other's reads it."""
+        """What one thread's stream wrote is whole before the other's reads it, or takes its memory for something new."""
         if self._modules.device.type == "cuda":
             torch.cuda.current_stream(self._modules.device).synchronize()
 
@@ -329,6 +330,7 @@ class StepLoop:
         for job, latent, picture in zip(jobs, latents, pictures, strict=True):
             with torch.inference_mode():
                 latent.zero_()
+            self._wait_for_device()
             job.latent = None
             job.settle(Painted(picture))
 
