@@ -23,6 +23,7 @@ from core.ids import Prefix, parse, public
 from core.storage import links
 from core.storage.links import LinkExpired
 from core.storage.models import Asset, AssetState
+from core.subjects import access
 from core.subjects import service as subjects
 from core.tenants import service as tenants
 from core.tenants.service import Caller
@@ -83,8 +84,13 @@ async def _get(session: AsyncSession, asset_id: UUID) -> Asset:
     return asset
 
 
-async def stream_asset(request: Request[Any, Any, Any], parts: Parts, asset: Asset) -> Stream:
-    """The asset's bytes as an answer: all of them, one range, or 304 when the caller has them."""
+async def stream_asset(
+    request: Request[Any, Any, Any], parts: Parts, asset: Asset, *, actor: str, why: str = "download"
+) -> Stream:
+    """The asset's bytes as an answer: all of them, one range, or 304 when the caller has them.
+
+    actor, why: for the person's access log.
+    """
     if asset.expires_at is not None and asset.expires_at <= now():
         raise Gone
     etag = f'"{asset.id.hex}-{asset.version}"'
@@ -94,6 +100,10 @@ async def stream_asset(request: Request[Any, Any, Any], parts: Parts, asset: Ass
         return Stream(iter(()), status_code=304, headers=headers, media_type=asset.media_type)
     fresh = request.headers.get("if-range", etag) == etag
     part = read_range(request.headers.get("range") if fresh else None, asset.plain_bytes)
+    async with parts.database.tenant(asset.tenant_id) as session:
+        await access.note(
+            session, subject_id=asset.subject_id, what=asset.kind, resource_id=asset.id, actor=actor, why=why
+        )
     # Opened before the answer begins, so that a shredded key is a 410 and not a broken stream.
     chunks = await parts.store.open(asset)
     if part is None:
@@ -141,7 +151,7 @@ class AssetController(Controller):
         """The picture, decrypted as it streams. Takes `Range` and `If-None-Match`; must not be stored on the way."""
         async with parts.database.tenant(caller.tenant_id) as session:
             asset = await _get(session, parse(Prefix.ASSET, asset_id))
-        return await stream_asset(request, parts, asset)
+        return await stream_asset(request, parts, asset, actor=caller.actor)
 
     @post(
         "/{asset_id:str}/link",
@@ -188,4 +198,4 @@ class LinkController(Controller):
             await tenants.get_tenant(session, link.tenant_id)
             await links.verify(parts.keyring, link)
             asset = await _get(session, link.asset_id)
-        return await stream_asset(request, parts, asset)
+        return await stream_asset(request, parts, asset, actor="link", why="link")

@@ -1,5 +1,6 @@
 """Rights requests: what a person asked for under their law, by when it must be answered, and the answer."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -30,6 +31,7 @@ from core.ids import Prefix, parse, public
 from core.rights import requests
 from core.rights.models import Identity, RequestState, RightsRequest
 from core.rights.rules import Kind
+from core.subjects import access
 from core.tenants.service import Caller
 
 Note = Annotated[
@@ -149,13 +151,25 @@ def _fields(row: RightsRequest) -> dict[str, Any]:
     }
 
 
-async def _view(parts: Parts, row: RightsRequest) -> RightsRequestView:
-    words = await requests.read(parts.keyring, row)
+async def _view(parts: Parts, row: RightsRequest, caller: Caller) -> RightsRequestView:
+    words = requests.NO_WORDS
+    if row.sealed_details is not None or row.sealed_reason is not None:
+        with suppress(Gone):  # a request outlives its person, without its words
+            async with parts.database.tenant(caller.tenant_id) as session:
+                await access.note(
+                    session,
+                    subject_id=row.subject_id,
+                    what="rights_request",
+                    resource_id=row.id,
+                    actor=caller.actor,
+                    why="read",
+                )
+            words = await requests.read(parts.keyring, row)
     return RightsRequestView(**_fields(row), details=words.details, reason=words.reason)
 
 
-async def _created(parts: Parts, row: RightsRequest, *, status: int) -> Response[RightsRequestView]:
-    view = await _view(parts, row)
+async def _created(parts: Parts, row: RightsRequest, caller: Caller, *, status: int) -> Response[RightsRequestView]:
+    view = await _view(parts, row, caller)
     return Response(view, status_code=status, headers={"Location": f"/v1/rights-requests/{view.id}"})
 
 
@@ -236,7 +250,7 @@ class RightsRequestController(Controller):
                     )
                     status = 201 if new else 200
                     await ticket.note(session, row.id, status=status)
-            return await _created(parts, row, status=status)
+            return await _created(parts, row, caller, status=status)
 
     @get(
         "/{request_id:str}",
@@ -250,7 +264,7 @@ class RightsRequestController(Controller):
         """A request, its deadlines and its answer. It stays after an erasure, without what was written."""
         async with parts.database.tenant(caller.tenant_id) as session:
             row = await requests.get(session, parse(Prefix.RIGHTS_REQUEST, request_id))
-        return await _view(parts, row)
+        return await _view(parts, row, caller)
 
     @post(
         "/{request_id:str}/verify-identity",
@@ -274,7 +288,7 @@ class RightsRequestController(Controller):
             row = await requests.verify(
                 session, parts.keyring, request_id=found.id, outcome=Identity(data.outcome), actor=caller.actor
             )
-        return await _view(parts, row)
+        return await _view(parts, row, caller)
 
     @post(
         "/{request_id:str}/acknowledge",
@@ -291,7 +305,7 @@ class RightsRequestController(Controller):
             row = await requests.acknowledge(
                 session, request_id=parse(Prefix.RIGHTS_REQUEST, request_id), actor=caller.actor
             )
-        return await _view(parts, row)
+        return await _view(parts, row, caller)
 
     @post(
         "/{request_id:str}/extend",
@@ -317,7 +331,7 @@ class RightsRequestController(Controller):
                 reason=data.reason,
                 actor=caller.actor,
             )
-        return await _view(parts, row)
+        return await _view(parts, row, caller)
 
     @post(
         "/{request_id:str}/deny",
@@ -343,7 +357,7 @@ class RightsRequestController(Controller):
                 reason=data.reason,
                 actor=caller.actor,
             )
-        return await _view(parts, row)
+        return await _view(parts, row, caller)
 
     @post(
         "/{request_id:str}/complete",
@@ -360,7 +374,7 @@ class RightsRequestController(Controller):
             row = await requests.complete(
                 session, request_id=parse(Prefix.RIGHTS_REQUEST, request_id), actor=caller.actor
             )
-        return await _view(parts, row)
+        return await _view(parts, row, caller)
 
     @post(
         "/{request_id:str}/lift",
@@ -381,4 +395,4 @@ class RightsRequestController(Controller):
             raise Unacceptable("The person must be told before a restriction is lifted (GDPR Art. 18(3)).")
         async with parts.database.tenant(caller.tenant_id) as session:
             row = await requests.lift(session, request_id=parse(Prefix.RIGHTS_REQUEST, request_id), actor=caller.actor)
-        return await _view(parts, row)
+        return await _view(parts, row, caller)

@@ -19,6 +19,7 @@ from core.errors import Gone, MalformedRequest, NotFound, ReferenceTaken, Valida
 from core.ids import Prefix, parse, public
 from core.rights import erase
 from core.rights.models import Tombstone
+from core.subjects import access
 from core.subjects import service as subjects
 from core.subjects.models import Subject
 from core.tenants.service import Caller
@@ -71,7 +72,11 @@ class SubjectPage(Struct, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-async def _view(parts: Parts, subject: Subject) -> SubjectView:
+async def _view(parts: Parts, subject: Subject, *, caller: Caller, why: str) -> SubjectView:
+    async with parts.database.tenant(caller.tenant_id) as session:
+        await access.note(
+            session, subject_id=subject.id, what="identity", resource_id=subject.id, actor=caller.actor, why=why
+        )
     identity = await subjects.reveal(parts.keyring, subject)
     return SubjectView(
         id=public(Prefix.SUBJECT, subject.id),
@@ -147,7 +152,7 @@ class SubjectController(Controller):
                     jurisdiction=data.jurisdiction,
                 )
                 await ticket.note(session, subject.id)
-        view = await _view(parts, subject)
+        view = await _view(parts, subject, caller=caller, why="create")
         return Response(view, status_code=201, headers={"Location": f"/v1/subjects/{view.id}"})
 
     @post(
@@ -167,7 +172,7 @@ class SubjectController(Controller):
             )
         if subject is None or subject.erased_at is not None:
             raise NotFound
-        return await _view(parts, subject)
+        return await _view(parts, subject, caller=caller, why="find")
 
     @get(
         "/{subject_id:str}",
@@ -181,7 +186,7 @@ class SubjectController(Controller):
         """A person, with what you told us. After an erasure: 410."""
         async with parts.database.tenant(caller.tenant_id) as session:
             subject = await subjects.get(session, parse(Prefix.SUBJECT, subject_id))
-        return await _view(parts, subject)
+        return await _view(parts, subject, caller=caller, why="read")
 
     @patch(
         "/{subject_id:str}",
@@ -208,7 +213,7 @@ class SubjectController(Controller):
             subject = await subjects.lock(session, parse(Prefix.SUBJECT, subject_id))
             if changes:
                 subject = await subjects.rectify(session, parts.keyring, subject, actor=caller.actor, changes=changes)
-        return await _view(parts, subject)
+        return await _view(parts, subject, caller=caller, why="correct")
 
     @delete(
         "/{subject_id:str}",

@@ -7,6 +7,7 @@ from uuid import UUID
 from core.errors import Gone
 from core.photos import service as photos
 from core.photos.models import PhotoState
+from core.subjects import access
 from worker.hands import Hands
 from worker.studio import pipeline
 
@@ -26,6 +27,15 @@ async def look(hands: Hands, *, tenant_id: UUID, photo_id: UUID) -> None:
             return
         asset = await photos.asset_of(session, photo)
     try:
+        async with database.tenant(tenant_id) as session:
+            await access.note(
+                session,
+                subject_id=asset.subject_id,
+                what=asset.kind,
+                resource_id=asset.id,
+                actor=hands.name,
+                why="face_check",
+            )
         pixels = await hands.parts.store.read(asset)
     except Gone:
         return  # erased since

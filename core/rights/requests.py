@@ -18,7 +18,7 @@ from core.audit import service as audit
 from core.clock import now
 from core.consent import restrict
 from core.consent import service as consent
-from core.errors import Gone, IdentityUnverified, NotFound, StateConflict, Unacceptable
+from core.errors import IdentityUnverified, NotFound, StateConflict, Unacceptable
 from core.ids import Prefix, new_id, public
 from core.keyring.service import Keyring
 from core.rights import clocks, erase
@@ -56,10 +56,13 @@ LONGEST_BACKDATING: Final = timedelta(days=365)
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What was written in a request and in the answer to it, opened. None once the person is erased."""
+    """What was written in a request and in the answer to it, opened."""
 
     details: str | None
     reason: str | None
+
+
+NO_WORDS: Final = Words(details=None, reason=None)
 
 
 async def receive(  # noqa: PLR0913 (the fields of a request)
@@ -156,13 +159,8 @@ async def page(
 
 
 async def read(keyring: Keyring, request: RightsRequest) -> Words:
-    """Open what was written."""
-    if request.sealed_details is None and request.sealed_reason is None:
-        return Words(details=None, reason=None)
-    try:
-        sealer = await keyring.subject_sealer(request.tenant_id, request.subject_id)
-    except Gone:
-        return Words(details=None, reason=None)
+    """Open what was written. Raises `Gone` once the person is erased."""
+    sealer = await keyring.subject_sealer(request.tenant_id, request.subject_id)
 
     def opened(what: str, sealed: bytes | None) -> str | None:
         return None if sealed is None else sealer.open_field(_name(request, what), sealed)

@@ -6,6 +6,7 @@ the tenant's own reference goes through a blind index: an HMAC under a key of th
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError as DuplicateRow
@@ -15,8 +16,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.audit import service as audit
 from core.errors import Gone, NotFound, ReferenceTaken
 from core.ids import Prefix, new_id, public
+from core.keyring.sealer import Sealer
 from core.keyring.service import Keyring
-from core.subjects.models import Subject
+from core.subjects.models import Subject, SubjectRevision
 
 REFERENCE = "reference"
 NAME = "display_name"
@@ -120,12 +122,59 @@ async def reveal(keyring: Keyring, subject: Subject) -> Identity:
     return Identity(reference=opened(REFERENCE), display_name=opened(NAME), email=opened(EMAIL))
 
 
+@dataclass(frozen=True)
+class Correction:
+    """What a field said until it was replaced, opened."""
+
+    field: str
+    before: str | None
+    actor: str
+    replaced_at: datetime
+
+
+async def corrections(session: AsyncSession, keyring: Keyring, subject: Subject) -> list[Correction]:
+    """What was corrected, newest first. Raises `Gone` once the key is shredded."""
+    sealer = await keyring.subject_sealer(subject.tenant_id, subject.id)
+    query = (
+        select(SubjectRevision).where(SubjectRevision.subject_id == subject.id).order_by(col(SubjectRevision.id).desc())
+    )
+    return [
+        Correction(
+            field=row.field,
+            before=None if row.sealed_before is None else sealer.open_field(row.field, row.sealed_before),
+            actor=row.actor,
+            replaced_at=row.replaced_at,
+        )
+        for row in (await session.exec(query)).all()
+    ]
+
+
+def _sealed(sealer: Sealer, subject: Subject, name: str) -> bytes | None:
+    """What a field says now, sealed."""
+    if name in _COLUMNS:
+        found: bytes | None = getattr(subject, _COLUMNS[name])
+        return found
+    return None if subject.jurisdiction is None else sealer.seal_field(name, subject.jurisdiction)
+
+
 async def rectify(
     session: AsyncSession, keyring: Keyring, subject: Subject, *, actor: str, changes: Mapping[str, str | None]
 ) -> Subject:
-    """Correct what is known of a person. `changes` may name reference, display_name, email and jurisdiction."""
+    """Correct what is known of a person. `changes` may name reference, display_name, email and jurisdiction.
+
+    What a field said before is kept beside it, sealed, until the person is erased.
+    """
     sealer = await keyring.subject_sealer(subject.tenant_id, subject.id)
     for name, value in changes.items():
+        session.add(
+            SubjectRevision(
+                tenant_id=subject.tenant_id,
+                subject_id=subject.id,
+                field=name,
+                sealed_before=_sealed(sealer, subject, name),
+                actor=actor,
+            )
+        )
         if name in _COLUMNS:
             setattr(subject, _COLUMNS[name], None if value is None else sealer.seal_field(name, value))
         elif name == "jurisdiction":

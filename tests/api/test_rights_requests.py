@@ -8,6 +8,7 @@ from core.tenants import service as tenants
 from core.tenants.models import Mode, TenantState
 from core.tenants.service import SCOPES
 from tests.api.conftest import Api
+from tests.api.world import a_world
 from tests.scenes import Platform, a_notice, a_person, a_platform, consents
 
 
@@ -209,3 +210,22 @@ async def test_another_tenants_platform_sees_none_of_it(api: Api, platform: Plat
     other = await a_platform(api.parts)
     assert (await api.call(other, "GET", f"/v1/rights-requests/{made['id']}")).status_code == 404
     assert (await api.call(other, "GET", "/v1/rights-requests")).json()["data"] == []
+
+
+async def test_a_person_can_be_told_who_opened_what_and_what_was_corrected(api: Api, platform: Platform) -> None:
+    world = await a_world(api, platform)
+    subject = f"/v1/subjects/{world.ids['subject_id']}"
+    link = (await api.call(platform, "POST", f"/v1/assets/{world.ids['asset_id']}/link")).json()["url"]
+    await api.http.get(link)
+    await api.call(platform, "GET", f"/v1/photos/{world.ids['photo_id']}/content")
+    await api.call(platform, "PATCH", subject, json={"display_name": "Robin Other"})
+    log = (await api.call(platform, "GET", f"{subject}/access-log")).json()["data"]
+    assert [(row["what"], row["why"]) for row in log] == [
+        ("identity", "correct"),
+        ("photo", "download"),
+        ("photo", "link"),
+    ]
+    assert log[1]["actor"] == platform.caller.actor
+    assert log[1]["resource_id"] == world.ids["asset_id"]
+    corrections = (await api.call(platform, "GET", f"{subject}/corrections")).json()["data"]
+    assert [(row["field"], row["before"]) for row in corrections] == [("display_name", "Canary Q. Personname")]

@@ -97,7 +97,8 @@ async def test_the_ledger_shows_every_step_and_what_holds_now(api: Api, platform
     withdrawn = (await api.call(platform, "POST", f"/v1/consents/{entry['id']}/withdraw")).json()
     ledger = (await api.call(platform, "GET", path)).json()
     assert [one["id"] for one in ledger["data"]] == [withdrawn["id"], entry["id"]]
-    assert ledger["current"] == [{"purpose": "headshot", "permitted": False, "consent_id": withdrawn["id"]}]
+    standing = {"purpose": "headshot", "permitted": False, "expires_at": None, "renew": None}
+    assert ledger["current"] == [{**standing, "consent_id": withdrawn["id"]}]
 
 
 async def test_a_consent_needs_a_notice_that_names_its_purpose(api: Api, platform: Platform) -> None:
