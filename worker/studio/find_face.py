@@ -22,6 +22,7 @@ OVAL = (
 )
 LEFT_IRIS, RIGHT_IRIS = 468, 473  # as the viewer sees them
 CHIN, NOSE, FOREHEAD, LEFT_CHEEK, RIGHT_CHEEK = 152, 1, 10, 234, 454
+_CHEEKS = (205, 425)
 EYES = ((33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380))  # corner, two lids, corner, two lids
 
 # Distances between the irises, in px of the photo. A 400 px avatar shows about 55.
@@ -36,6 +37,7 @@ TILT_REFUSE = 40.0  # degrees of roll; less is levelled
 DARK_REFUSE, DARK_ADVISE = 0.22, 0.38  # luma 0..1 of the face's highlights (95th percentile)
 CLIPPED_REFUSE, CLIPPED_ADVISE = 0.35, 0.10  # share of the face with two channels at their end
 EYE_OPEN = 0.12  # lid gap over eye width
+EYES_COVERED = 0.4  # light of the lids over that of the cheeks, so that no skin is too dark to show its eyes
 
 _MESSAGES = {
     "no_face": "We see no face in this photo. Use one that shows your face from the front, well lit and not covered.",
@@ -52,6 +54,7 @@ _MESSAGES = {
     "rather_dark": "Your face is rather dark. Light from the front would help.",
     "too_bright": "Your face is overexposed. Step out of direct sun, or turn the flash off.",
     "rather_bright": "Parts of your face are overexposed. Softer light would help.",
+    "eyes_covered": "Your eyes look covered. If these are sunglasses, take them off.",
     "eyes_closed": "Your eyes look closed. Choose a photo with open eyes if you have one.",
 }
 # Several sentences share a public code: the code names the topic, the severity says how bad it is.
@@ -120,7 +123,11 @@ def find_face(picture: Picture) -> tuple[FaceReport, Face | None]:
         _grade(light[0], DARK_REFUSE, DARK_ADVISE, names=("too_dark", "rather_dark")),
         _grade(-light[1], -CLIPPED_REFUSE, -CLIPPED_ADVISE, names=("too_bright", "rather_bright")),
         _grade(measures["sharpness"], SHARP_REFUSE, SHARP_ADVISE, names=("face_blurred", "face_soft")),
-        _advise("eyes_closed") if _eyes_open(points) < EYE_OPEN else None,
+        _advise("eyes_covered")
+        if _lids_light(picture, points) < EYES_COVERED
+        else _advise("eyes_closed")
+        if _eyes_open(points) < EYE_OPEN
+        else None,
     ]
     findings = sorted((f for f in found if f is not None), key=lambda f: f.severity is not Severity.REFUSE)
     return FaceReport(tuple(findings), measures), face
@@ -235,6 +242,23 @@ def _sharpness(picture: Picture, face: Face) -> float:
 def _slope(luma: Plane) -> Plane:
     across, down = cv2.Sobel(luma, cv2.CV_32F, 1, 0), cv2.Sobel(luma, cv2.CV_32F, 0, 1)
     return np.hypot(across, down).astype(np.float32)
+
+
+def _lids_light(picture: Picture, points: Points) -> float:
+    """How bright the brighter eye's lids are, as a share of the cheeks: about 0.8, and 0.1 behind dark glasses."""
+    apart = float(np.linalg.norm(points[LEFT_IRIS, :2] - points[RIGHT_IRIS, :2]))
+    luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+
+    def about(middle: Points, reach: float) -> float:
+        """The upper quartile of luma within `reach` of a place: of lids and skin, not of lashes and pupils."""
+        low = np.clip(np.floor(middle - reach * apart), 0, None).astype(int)
+        top = np.ceil(middle + reach * apart).astype(int) + 1
+        patch = luma[low[1] : top[1], low[0] : top[0]]
+        return float(np.percentile(patch, 75)) if patch.size else 0.0
+
+    eyes = max(about(points[index, :2], 0.2) for index in (LEFT_IRIS, RIGHT_IRIS))
+    cheeks = max(about(points[index, :2], 0.12) for index in _CHEEKS)
+    return eyes / max(cheeks, 1.0)
 
 
 def _eyes_open(points: Points) -> float:
