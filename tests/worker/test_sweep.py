@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from core.audit import log
 from core.bootstrap import Parts
 from core.clock import frozen_at, now
 from core.queue import Lane
@@ -54,6 +55,16 @@ async def test_an_unfinished_erasure_gets_a_token(hands: Hands, parts: Parts) ->
     for _ in range(3):
         await sweep.wake_for_erasures(hands)
     assert await _tokens(parts, Lane.RIGHTS) == 1
+
+
+async def test_waiting_leaves_of_every_tenant_are_taken_into_its_log(hands: Hands, parts: Parts) -> None:
+    platforms = [await scenes.a_platform(parts) for _ in range(2)]
+    await sweep.sequence_logs(hands)
+    for platform in platforms:
+        async with parts.database.tenant(platform.tenant_id) as session:
+            assert (await log.checkpoint(session)).size > 0
+    async with parts.database.system() as session:
+        assert await log.waiting(session, limit=10) == []
 
 
 async def test_a_round_that_fails_is_logged_by_type_and_does_not_stop_the_others(
