@@ -1,6 +1,7 @@
 # make demo [PHOTO=path]   one photo in, sealed headshots out, erased at the end
 # make up                  run everything on this machine until Ctrl-C
 # make test                lint, types, import contracts, all tests
+# make bench               the engine against its peers; make bench-gpu on one CUDA device
 # make install             the environment in .venv (done by the others when needed)
 # make lint | format | clean
 
@@ -14,7 +15,7 @@ STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 PHOTO ?=
 
-.PHONY: install demo up test lint format clean
+.PHONY: install demo up test bench bench-gpu lint format clean
 
 install: $(STAMP)
 
@@ -52,6 +53,12 @@ up: install
 
 test: lint
 	$(BIN)/python -m pytest
+
+bench: install
+	$(BIN)/python -m infra.bench
+
+bench-gpu: install
+	$(BIN)/python -m infra.bench.gpu
 
 lint: install
 	$(BIN)/ruff check .

@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 tenant_app = typer.Typer(no_args_is_help=True, help="The platforms that Likeness serves.")
 app.add_typer(tenant_app, name="tenant")
+models_app = typer.Typer(no_args_is_help=True, help="The diffusion models that may run.")
+app.add_typer(models_app, name="models")
 
 
 def main() -> None:
@@ -153,6 +155,43 @@ def verify(
         said = [found["summary"], *(f"  {line}" for line in found.get("card", ())), *found.get("limits", ())]
         typer.echo("\n".join((found["verdict"].upper(), *said)))
     raise typer.Exit(code=int(found["verdict"] != "genuine"))
+
+
+@models_app.command("add")
+def models_add(
+    path: Path,
+    *,
+    name: Annotated[str | None, typer.Option(help="The folder's own name by default.")] = None,
+) -> None:
+    """Pin every file of a model's folder by SHA-256 after painting a small picture with it."""
+    from core.settings import ModelSettings
+    from worker.engine.models import ModelRefused, add
+
+    registry = ModelSettings().registry
+    try:
+        manifest = add(path, registry, name=name)
+    except ModelRefused as refused:
+        _fail(str(refused))
+    picture = registry / f"{manifest.name}.png"
+    typer.echo(f"{manifest.name}: {len(manifest.files)} files pinned. Look at {picture}, then start workers with")
+    typer.echo(f"LIKENESS_MODEL_PATH={path.resolve()}")
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """List the pinned models, and say of each whether it is still what was pinned."""
+    from core.settings import ModelSettings
+    from worker.engine.models import BUILT_IN, ModelRefused, catalogue, require_unchanged
+
+    for registry in (ModelSettings().registry, BUILT_IN):
+        for manifest in catalogue(registry):
+            try:
+                require_unchanged(manifest, registry)
+                state = "as pinned"
+            except ModelRefused as refused:
+                state = str(refused)
+            megabytes = manifest.size / 1e6
+            typer.echo(f"{manifest.name}  {manifest.pipeline}  {megabytes:.0f} MB  {manifest.added}  {state}")
 
 
 @app.command()

@@ -89,7 +89,7 @@ def ceiling(plan: Plan, device: torch.device) -> float:
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     a, b = (torch.randn(plan.square, plan.square, device=device, dtype=dtype) for _ in range(2))
     taken = seconds(lambda: [a @ b for _ in range(10)], device)
-    return float(10 * 2 * plan.square**3 / taken / 1e12)
+    return 20 * plan.square**3 / taken / 1e12
 
 
 @torch.inference_mode()
@@ -98,7 +98,8 @@ def pass_tflop(modules: Modules, rows: int) -> float:
     inputs = blank(modules, 1)
     with FlopCounterMode(display=False) as counter:
         Forward(modules)(inputs)
-    return rows * counter.get_total_flops() / 1e12
+    operations: int = counter.get_total_flops()
+    return rows * operations / 1e12
 
 
 def _contestant(modules: Modules, rows: int, mode: Mode) -> Callable[[], float]:

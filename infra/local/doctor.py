@@ -118,17 +118,26 @@ def _pictures(settings: Mapping[str, str]) -> list[Finding]:
         torch = Finding("torch", State.BROKEN, "is missing", "Run `make install`.")
     path = settings.get("LIKENESS_MODEL_PATH")
     if not path:
-        model = Finding("model", State.OFF, "none set: each style paints its own studio backdrop")
-    elif (Path(path) / "model_index.json").is_file():
-        model = Finding("model", State.WELL, path)
-    else:
-        model = Finding(
-            "model",
-            State.BROKEN,
-            f"{path} is no diffusers pipeline",
-            "Set LIKENESS_MODEL_PATH to a folder with a model_index.json, or unset it.",
-        )
-    return [torch, model]
+        return [torch, Finding("model", State.OFF, "none set: each style paints its own studio backdrop")]
+    if torch.state is not State.WELL:
+        return [torch]
+    return [torch, _model(Path(path), Path(settings.get("LIKENESS_MODEL_REGISTRY", "var/models")))]
+
+
+def _model(path: Path, registry: Path) -> Finding:
+    """The model that is set: pinned and unchanged, on which device, with which kernels of attention."""
+    from torch import cuda, device
+
+    from worker.engine.attention import kernels_of
+    from worker.engine.models import ModelRefused, require_pinned
+
+    try:
+        manifest = require_pinned(path, registry)
+    except ModelRefused as refused:
+        return Finding("model", State.BROKEN, str(refused), f"Run `likeness models add {path}`, or unset it.")
+    where = device("cuda" if cuda.is_available() else "cpu")
+    kernels = ", ".join(kernels_of(where))
+    return Finding("model", State.WELL, f"{manifest.name}, as pinned, on {where.type}; attention by {kernels}")
 
 
 def _named(settings: Mapping[str, str], name: str) -> str:

@@ -30,6 +30,14 @@ _BACKENDS: dict[str, list[SDPBackend]] = {
 }
 
 
+def kernels_of(device: torch.device) -> tuple[Kernel, ...]:
+    """The kernels that may run on a device."""
+    if device.type != "cuda":
+        return ("sdpa",)
+    own: tuple[Kernel, ...] = ("sdpa", "flash", "cudnn")
+    return (*own, "xformers") if find_spec("xformers") is not None else own
+
+
 class WrongProcessors(Exception):
     """The U-Net does not run on the kernel that was set."""
 
@@ -50,13 +58,10 @@ class Attention:
 
     @property
     def candidates(self) -> tuple[Kernel, ...]:
-        """Kernels that this machine may run."""
-        if self._device.type != "cuda":
-            return ("sdpa",)
-        if self._choice != "auto":
+        """Kernels among which to choose: on a GPU the one asked for, if one was."""
+        if self._device.type == "cuda" and self._choice != "auto":
             return (self._choice,)
-        own: tuple[Kernel, ...] = ("sdpa", "flash", "cudnn")
-        return (*own, "xformers") if find_spec("xformers") is not None else own
+        return kernels_of(self._device)
 
     def prepare(self, shape: Shape, run: Callable[[], object]) -> None:
         """Choose the kernel of a shape, once, by running the U-Net on each.

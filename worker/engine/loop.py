@@ -265,7 +265,7 @@ class StepLoop:
                 slots.release(list(slots.rows))
 
     def _wait_for_device(self) -> None:
-        """What one thread's stream wrote is whole before the other's reads it, or takes its memory for something new."""
+        """What one thread's stream does is done before the other's reads it or takes its memory anew."""
         if self._modules.device.type == "cuda":
             torch.cuda.current_stream(self._modules.device).synchronize()
 
