@@ -29,6 +29,7 @@ from api.limits import Limiter
 from api.metrics import Metrics, MetricsController
 from api.notices import NoticeController
 from api.operators import OperatorTenantController
+from api.person_page import PersonLinkController, PersonPageController
 from api.photos import PhotoController, SubjectPhotoController
 from api.problems import HANDLERS
 from api.rights_requests import RightsRequestController
@@ -146,6 +147,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             WebhookDeliveryController,
             RightsRequestController,
             AccessLogController,
+            PersonLinkController,
             ErasureController,
             CertificateController,
             AuditController,
@@ -159,6 +161,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             tenant_routes,
             operator_routes,
             LinkController,
+            PersonPageController,
             WellKnownKeysController,
             HealthController,
             MetricsController,
