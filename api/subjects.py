@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import paging
 from api.auth import requires_active, requires_scope
+from api.erasures import summary
 from api.idempotency import IdempotencyKey, once
 from api.paging import Cursor, Limit
 from api.problems import ALWAYS, CREATING, PAGED, documented
@@ -18,7 +19,6 @@ from core.bootstrap import Parts
 from core.errors import Gone, MalformedRequest, NotFound, ReferenceTaken, ValidationFailed
 from core.ids import Prefix, parse, public
 from core.rights import erase
-from core.rights.models import Tombstone
 from core.subjects import access
 from core.subjects import service as subjects
 from core.subjects.models import Subject
@@ -85,17 +85,6 @@ async def _view(parts: Parts, subject: Subject, *, caller: Caller, why: str) -> 
         reference=identity.reference,
         display_name=identity.display_name,
         email=identity.email,
-    )
-
-
-def _erasure(tombstone: Tombstone) -> Erasure:
-    return Erasure(
-        id=public(Prefix.ERASURE, tombstone.subject_id),
-        subject_id=public(Prefix.SUBJECT, tombstone.subject_id),
-        state=tombstone.state,
-        shredded_at=tombstone.shredded_at,
-        erased_at=tombstone.erased_at,
-        objects_deleted=tombstone.objects_deleted,
     )
 
 
@@ -233,4 +222,4 @@ class SubjectController(Controller):
             tombstone = await erase.begin(
                 session, parts.keyring, subject_id=parse(Prefix.SUBJECT, subject_id), actor=caller.actor
             )
-        return _erasure(tombstone)
+        return summary(tombstone)
