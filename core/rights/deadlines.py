@@ -28,8 +28,12 @@ async def mind(database: Database, *, limit: int) -> int:
     async with database.system() as session:
         found = await _waiting(session, limit=limit)
     for tenant_id, request_id in found:
-        async with database.tenant(tenant_id) as session:
-            await _mind_one(session, request_id)
+        try:
+            async with database.tenant(tenant_id) as session:
+                await _mind_one(session, request_id)
+        except Exception as error:
+            # One request that cannot be minded must not silence the deadlines of all others.
+            logger.exception("a rights request could not be minded", extra={"error_type": type(error).__name__})
     return len(found)
 
 

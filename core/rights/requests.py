@@ -264,7 +264,7 @@ async def lift(session: AsyncSession, *, request_id: UUID, actor: str) -> Rights
 async def close_as_erased(session: AsyncSession, request: RightsRequest) -> None:
     """Close an open request of a person who is erased: their erasure is complete, the rest has lost its object."""
     state = RequestState.COMPLETED if request.kind == Kind.ERASURE else RequestState.SUPERSEDED
-    await _close(session, request, state, actor="erasure")
+    await _close(session, request, state, actor="erasure", linked=False)
 
 
 async def tell(session: AsyncSession, request: RightsRequest, type: str) -> None:  # noqa: A002 (the event's own name)
@@ -344,21 +344,24 @@ async def _write(keyring: Keyring, request: RightsRequest, reason: str) -> None:
     request.sealed_reason = sealer.seal_field(_name(request, "reason"), reason)
 
 
-async def _close(session: AsyncSession, request: RightsRequest, state: RequestState, *, actor: str) -> None:
+async def _close(
+    session: AsyncSession, request: RightsRequest, state: RequestState, *, actor: str, linked: bool = True
+) -> None:
     request.state = state.value
     request.closed_at = now()
     request.next_word_at = None
     session.add(request)
     await session.flush()
-    await _record(session, request, state.value, actor=actor)
+    await _record(session, request, state.value, actor=actor, linked=linked)
     await tell(session, request, "rights_request.completed")
 
 
-async def _record(session: AsyncSession, request: RightsRequest, what: str, *, actor: str) -> None:
+async def _record(session: AsyncSession, request: RightsRequest, what: str, *, actor: str, linked: bool = True) -> None:
+    """Add the leaf. linked: whether it names the person; after their erasure no leaf may."""
     await audit.append(
         session,
         tenant_id=request.tenant_id,
-        subject_id=request.subject_id,
+        subject_id=request.subject_id if linked else None,
         kind=f"rights_request.{what}",
         actor=actor,
         facts={"request": request.id.hex, "kind": request.kind, "law": request.law},

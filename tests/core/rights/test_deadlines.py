@@ -5,8 +5,10 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 from sqlmodel import col, select
 
+from core.audit.models import AuditEntry
 from core.bootstrap import Parts
 from core.clock import frozen_at, now
 from core.rights import deadlines, erase, requests
@@ -95,7 +97,21 @@ async def test_a_finished_erasure_completes_its_request_and_supersedes_the_other
     async with parts.database.tenant(platform.tenant_id) as session:
         states = {row.id: row.state for row in await requests.page(session, before=None, limit=10)}
         gone = await requests.get(session, access.id)
+        leaves = (await session.exec(select(AuditEntry).where(AuditEntry.subject_id == request.subject_id))).all()
     assert states == {request.id: RequestState.COMPLETED, access.id: RequestState.SUPERSEDED}
     assert (gone.sealed_details, gone.sealed_reason) == (None, None)
+    assert leaves == []  # nor does the leaf of the closing lead back to the person
     with frozen_at(now() + timedelta(days=400)):
         assert await deadlines.mind(parts.database, limit=10) == 0
+
+
+async def test_one_broken_request_does_not_silence_the_others(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
+    platform = await scenes.a_platform(parts)
+    broken, sound = await _asked(parts, platform), await _asked(parts, platform)
+    async with parts.database.tenant(platform.tenant_id) as session:
+        spoil = text("UPDATE rights_request SET told = '0', next_word_at = received_at WHERE id = :id")
+        await (await session.connection()).execute(spoil, {"id": broken.id})
+    with frozen_at(sound.due_at - timedelta(days=7)):
+        await deadlines.mind(parts.database, limit=10)
+    assert await _events(parts, platform, sound.id) == ["received", "due_soon"]
+    assert "a rights request could not be minded" in caplog.messages
