@@ -38,6 +38,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "extend_rights_request": {"code": "complexity", "reason": "Many pictures."},
     "deny_rights_request": {"exception": "rights_of_others", "reason": "Somebody else is in them."},
     "lift_restriction": {"person_informed": True},
+    "create_person_link": {"expires_in": 3600},
     "create_tenant": {"name": "another"},
     "update_tenant": {"credits": 5},
 }
