@@ -208,6 +208,24 @@ async def _row_security(settings: Mapping[str, str]) -> str:
     return "forced on every tenant table"
 
 
+async def _erasures(settings: Mapping[str, str]) -> str:
+    import asyncpg
+
+    from core.rights.erase import STUCK_AFTER
+
+    connection = await asyncpg.connect(_named(settings, "LIKENESS_DATABASE_SYSTEM_URL"))
+    try:
+        open_ones, stuck = await connection.fetchrow(
+            "SELECT count(*), count(*) FILTER (WHERE attempts >= $1) FROM tombstone WHERE certified_at IS NULL",
+            STUCK_AFTER,
+        )
+    finally:
+        await connection.close()
+    if stuck:
+        raise Unwell(f"{stuck} stuck", "See GET /v1/erasures/{id} and the light worker's log for what stops them.")
+    return f"{open_ones} under way" if open_ones else "none waits"
+
+
 async def _queue(settings: Mapping[str, str]) -> str:
     from redis.asyncio import Redis
 
@@ -274,6 +292,7 @@ LOOKS: dict[str, Look] = {
     "roles": _roles,
     "migrations": _migrations,
     "row security": _row_security,
+    "erasures": _erasures,
     "queue": _queue,
     "object store": _storage,
     "keys": _keys,
@@ -288,6 +307,7 @@ REMEDIES: dict[str, str] = {
     "roles": "Make the roles anew with infra/deploy/roles.sql, and name one URL for each.",
     "migrations": "Run `likeness migrate`.",
     "row security": "Run `likeness migrate`.",
+    "erasures": "Run `likeness migrate`.",
     "queue": _START.format(name="LIKENESS_QUEUE_URL"),
     "object store": "Check LIKENESS_STORAGE_URL and that this account may write there.",
     "keys": "Check LIKENESS_KEYS_URL. Without the root key nothing sealed opens: bring its backup back.",

@@ -1,5 +1,7 @@
 from pathlib import Path
+from uuid import UUID
 
+import asyncpg
 import pytest
 from redis.asyncio import Redis
 
@@ -56,6 +58,26 @@ async def test_what_does_not_answer_is_broken_and_no_password_is_shown(
     found = await findings(tmp_path)
     assert {found["queue"].state, found["postgresql"].state} == {State.BROKEN}
     assert "hush" not in repr(found)
+
+
+async def test_an_erasure_that_does_not_get_on_is_named(
+    settings: Settings, administrator_url: str, tmp_path: Path
+) -> None:
+    assert (await findings(tmp_path))["erasures"].found == "none waits"
+    administrator = await asyncpg.connect(administrator_url)
+    await administrator.execute("SET session_replication_role = replica")
+    for attempts, state, found in ((0, State.WELL, "1 under way"), (4, State.BROKEN, "1 stuck")):
+        await administrator.execute(
+            "INSERT INTO tombstone (subject_id, tenant_id, erasure_epoch, state, attempts, next_at, shredded_at,"
+            " objects_deleted, steps, removed)"
+            " VALUES ($1, $1, 1, 'shredded', $2, now(), now(), 0, '{}', '{}')"
+            " ON CONFLICT (subject_id) DO UPDATE SET attempts = excluded.attempts",
+            UUID(int=1),
+            attempts,
+        )
+        look = (await findings(tmp_path))["erasures"]
+        assert (look.state, look.found) == (state, found)
+    await administrator.close()
 
 
 async def test_a_folder_that_holds_no_model_is_broken(
