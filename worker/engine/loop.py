@@ -93,7 +93,7 @@ class StepLoop:
         self._line: Line[Job] = Line(slots_each)
         self._slots: dict[tuple[int, int], Slots[Job]] = {}
         self._decoding: deque[Job] = deque()
-        self._in_decoder = 0
+        self._unanswered = 0
         self._finishing = self._stopping = False
         self.steps = self.passes = 0
         self._threads = [
@@ -115,9 +115,16 @@ class StepLoop:
         with self._changed:
             if self._finishing or self._stopping:
                 raise EngineClosed
+            self._unanswered += 1
+            job.future.add_done_callback(self._answered)
             self._line.join(request, job)
             self._changed.notify_all()
         return job
+
+    def _answered(self, _future: object) -> None:
+        with self._changed:
+            self._unanswered -= 1
+            self._changed.notify_all()
 
     def cancel(self, job: Job) -> None:
         """Free what a job holds, before the next step."""
@@ -199,7 +206,7 @@ class StepLoop:
         return bool(self.active) or any(job.start is not None or job.cancelled for job in self._line)
 
     def _leaving(self) -> bool:
-        return self._finishing and not (self.active or len(self._line) or self._decoding or self._in_decoder)
+        return self._finishing and not self._unanswered
 
     def _admit(self) -> list[Job]:
         for job in self._line.leave(lambda job: job.cancelled or job.future.done()):
@@ -279,7 +286,6 @@ class StepLoop:
                 if self._stopping or self._leaving():
                     return
                 pictures, batch = self._to_decode(), self._to_encode()
-                self._in_decoder = len(pictures)
                 if not pictures:
                     for job in batch:
                         job.encoding = True
@@ -288,7 +294,7 @@ class StepLoop:
             else:
                 self._encode(batch)
             with self._changed:
-                self._in_decoder = 0
+                # There may be something to admit now.
                 self._changed.notify_all()
 
     def _to_encode(self) -> list[Job]:

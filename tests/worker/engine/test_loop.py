@@ -161,6 +161,16 @@ def test_finishing_answers_everyone_and_takes_no_more(serve: Serve, modules: Mod
     assert all(job.future.done() and job.future.exception() is None for job in jobs)
 
 
+def test_finishing_loses_nobody_wherever_they_are(serve: Serve, modules: Modules) -> None:
+    for number in range(12):
+        loop = serve(modules)
+        jobs = [loop.submit(request(each, steps=1, guidance=1.0)) for each in range(3)]
+        sleep(0.004 * number)
+        loop.finish()
+        assert loop.join(20)
+        assert [job.future.exception(0) for job in jobs] == [None] * 3
+
+
 def test_stopping_answers_whoever_still_waits(serve: Serve, modules: Modules) -> None:
     loop = serve(modules, rows=2)
     jobs = [loop.submit(request(number, steps=900)) for number in range(4)]
