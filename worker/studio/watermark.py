@@ -17,7 +17,7 @@ from worker.studio.vision import Picture
 
 STRENGTH = 1.0
 """Standard deviation of the texture on a calm backdrop at 1024 px, in levels of 255."""
-_CALM, _BUSY = 0.8, 2.2  # least and most of that, by how lively the place is
+_CALM, _BUSY = 0.65, 2.6  # least and most of that, by how lively the place is
 _LIVELINESS = 0.12
 _FEATHER = 9  # px
 
