@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 from skimage import data
 
-from worker.studio import pipeline
+from worker.studio import find_face, frame, pipeline, vision
+from worker.studio.frame import Framed
 from worker.studio.pipeline import Sitting
 from worker.studio.vision import Picture
 
@@ -26,3 +27,12 @@ def as_photo(picture: Picture) -> bytes:
 def sit(picture: Picture) -> Sitting:
     """Prepare a portrait. Raises `Refused` when the studio would not take it."""
     return pipeline.prepare(as_photo(picture), check=lambda _stage, _share: None)
+
+
+def framed(picture: Picture) -> Framed:
+    """The master square of a portrait that has a face."""
+    _, face = find_face.find_face(picture)
+    if face is None:
+        raise ValueError("no face in this portrait")
+    near, face = frame.neighbourhood(picture, face)
+    return frame.frame(near, face, frame.choose_crop(face, vision.person_mask(near)))

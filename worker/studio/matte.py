@@ -76,7 +76,7 @@ def matte(framed: Framed) -> Matte:
     # Beyond the photo there is air above the chin; below, a sliver of clothes may go on (`frame` says how much).
     alpha = np.where(framed.inside | (hair[MARGIN : MARGIN + MASTER] == 0), alpha, 0)
     alpha = np.maximum(alpha, face_hull(framed.points, alpha.shape, inset=_SURE_FACE)).astype(np.float32)
-    alpha = _without_wisps(alpha, hair[MARGIN : MARGIN + MASTER], framed.eye_distance)
+    alpha = _without_wisps(plane(alpha), hair[MARGIN : MARGIN + MASTER], framed.eye_distance)
     with _one_at_a_time:
         foreground = _solvers().foreground(image, alpha)
     return Matte(plane(alpha), np.clip(foreground, 0, 1).astype(np.float32))

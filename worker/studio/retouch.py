@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from core.errors import IntegrityError
 from core.headshots.styles import Retouch
+from worker.studio import still_me
 from worker.studio.find_face import face_hull
 from worker.studio.frame import Framed
 from worker.studio.light import skin_shift
@@ -25,12 +26,17 @@ TONE_MOST = 1.0
 """The largest change of the skin's median colour, CIEDE2000."""
 CHANGE_MOST = 60
 """Steps of 255: no pixel may change by more."""
-_STRENGTHS = (1.0, 0.5, 0.25)  # tried in turn until the bounds hold; then the face stays as it was shot
+_FLOW_SHARE, _SSIM_LEAST = 0.6, 0.96  # of the still-me gate's limit, and above the gate's own
+# Strengths of marks and evening, tried in turn until the bounds hold; else the face stays as it was shot.
+_TRIES = {
+    Retouch.LIGHT: ((1.0, 0.0), (0.5, 0.0)),
+    Retouch.STUDIO: ((1.0, 1.0), (1.0, 0.5), (1.0, 0.25), (1.0, 0.0), (0.5, 0.0)),
+}
 
 # Scales as shares of the eyes' distance: the detail that is measured, the finest that a mark may have, the finest that
 # is evened, the skin about a mark, and the skin of half a cheek.
 _PORES, _FINE, _MID, _ABOUT, _WIDE = 0.02, 0.01, 0.04, 0.10, 0.28
-_SPOT_LARGEST = 0.085  # radius of the largest mark that counts as temporary
+_SPOT_LARGEST, _SPOT_SMALLEST = 0.085, 0.03  # radius of the largest temporary mark, diameter of the smallest
 _REDDER, _REDDER_FULL = 3.0, 6.0  # CIELAB a* above the skin about it: where removal begins, and where it is whole
 _BLOTCHES, _UNEVEN, _SHINE = 0.45, 0.15, 0.35  # shares of colour, lightness and shine that `studio` takes away
 _SHINY = 5.0  # CIELAB L* above the skin about it
@@ -84,7 +90,7 @@ def retouch(framed: Framed, level: Retouch) -> Touched:
         level: how much.
 
     Returns:
-        The level's work, at full strength or at less where texture or tone would leave their bounds.
+        The level's work, at full strength, or at less where the bounds or the still-me gate are near.
     """
     if level is Retouch.NONE:
         return Touched(framed.picture, np.zeros(framed.picture.shape, np.float32))
@@ -93,29 +99,29 @@ def retouch(framed: Framed, level: Retouch) -> Touched:
     # Nothing beyond the face's own box can change, and nothing else need be computed.
     box = cv2.boundingRect(skin.astype(np.uint8))
     face = (slice(box[1], box[1] + box[3]), slice(box[0], box[0] + box[2]))
-    change = _change(framed.picture[face], skin[face], apart, level=level)
-    for strength in _STRENGTHS:
+    marks, evening = _changes(framed.picture[face], skin[face], apart)
+    for of_marks, of_evening in _TRIES[level]:
         picture = framed.picture.copy()
-        picture[face] = np.round(np.clip(picture[face] + strength * change, 0, 255))
+        change = np.clip(of_marks * marks + of_evening * evening, -CHANGE_MOST, CHANGE_MOST)
+        picture[face] = np.round(np.clip(picture[face] + change, 0, 255))
         touched = _measured(framed.picture, picture, skin, apart)
-        if touched.is_natural:
+        if touched.is_natural and _keeps_the_gate(framed, picture):
             return touched
     return retouch(framed, Retouch.NONE)
 
 
-def _change(picture: Picture, skin: npt.NDArray[np.bool_], apart: float, *, level: Retouch) -> Plane:
-    """What the level would add: float32 [h, w, 3], steps of 255; zero outside the skin."""
+def _changes(picture: Picture, skin: npt.NDArray[np.bool_], apart: float) -> tuple[Plane, Plane]:
+    """What takes marks away, and what evens: float32 [h, w, 3] each, steps of 255; zero outside the skin."""
     # Nothing at the very rim, so that no line shows along brows or lips.
     soft = cv2.GaussianBlur(skin.astype(np.float32), (0, 0), _RIM * apart, borderType=cv2.BORDER_CONSTANT)
     soft = plane(np.clip(2 * soft - 1, 0, 1))
     lab = plane(cv2.cvtColor(plane(picture / np.float32(255)), cv2.COLOR_RGB2LAB))
     fine, about = (_smooth(lab, skin, share * apart) for share in (_FINE, _ABOUT))
-    change = _marks(fine, about, skin, apart)[..., None] * (about - fine)
-    if level is Retouch.STUDIO:
-        mid, wide = (_smooth(lab + change, skin, share * apart) for share in (_MID, _WIDE))
-        change = change + _evened(mid, about, wide)
-    moved = cv2.cvtColor(plane(lab + soft[..., None] * change), cv2.COLOR_LAB2RGB)
-    return plane(np.clip(255 * moved - picture, -CHANGE_MOST, CHANGE_MOST) * skin[..., None])
+    cleared = lab + soft[..., None] * _marks(fine, about, skin, apart)[..., None] * (about - fine)
+    mid, wide = (_smooth(plane(cleared), skin, share * apart) for share in (_MID, _WIDE))
+    evened = cleared + soft[..., None] * _evened(mid, about, wide)
+    first, second = (255 * cv2.cvtColor(plane(one), cv2.COLOR_LAB2RGB) for one in (cleared, evened))
+    return plane((first - picture) * skin[..., None]), plane((second - first) * skin[..., None])
 
 
 def skin_of(framed: Framed) -> npt.NDArray[np.bool_]:
@@ -127,6 +133,12 @@ def skin_of(framed: Framed) -> npt.NDArray[np.bool_]:
     size = 2 * round(_FEATURE_BRIM * apart) + 1
     features = pixels(cv2.dilate(features, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))))
     return np.asarray(face_hull(framed.points, features.shape, inset=0.12) & (features == 0), np.bool_)
+
+
+def _keeps_the_gate(framed: Framed, picture: Picture) -> bool:
+    """Whether the still-me gate will pass it, with room for what encoding adds."""
+    likeness = still_me.measure(picture, framed.picture, framed.points)
+    return likeness.flow <= _FLOW_SHARE * still_me.FLOW_LIMIT and likeness.ssim >= _SSIM_LEAST
 
 
 def require_natural(touched: Touched) -> None:
@@ -151,7 +163,11 @@ def _marks(fine: Plane, about: Plane, skin: npt.NDArray[np.bool_], apart: float)
     largest = 2 * _SPOT_LARGEST * apart
     wide, high, area = (stats[:, column] for column in (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT, cv2.CC_STAT_AREA))
     # What is long is a wrinkle's shade or the edge of a feature, what is large is a birthmark or flushed skin.
-    is_mark = (np.maximum(wide, high) < largest) & (area > 0.4 * np.maximum(wide, high) ** 2) & (np.arange(count) > 0)
+    # What is smaller than this is the sensor's noise, or a freckle.
+    size_of = np.maximum(wide, high)
+    is_mark = (
+        (size_of < largest) & (size_of > _SPOT_SMALLEST * apart) & (area > 0.4 * size_of**2) & (np.arange(count) > 0)
+    )
     spots = is_mark[labels].astype(np.uint8)
     size = 2 * max(round(0.015 * apart), 1) + 1
     spots = cv2.dilate(spots, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))

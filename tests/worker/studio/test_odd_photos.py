@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from io import BytesIO
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -17,7 +19,7 @@ from worker.studio.vision import Picture
 Bytes = Callable[[Picture], bytes]
 
 
-def as_jpeg(picture: Picture, mode: str = "RGB") -> bytes:
+def as_jpeg(picture: npt.NDArray[Any], mode: str = "RGB") -> bytes:
     file = BytesIO()
     Image.fromarray(np.asarray(picture, np.uint8)).convert(mode).save(file, "JPEG", quality=92)
     return file.getvalue()
