@@ -1,7 +1,7 @@
 """Consents: an append-only ledger, purpose by purpose. Withdrawing adds an entry; nothing is ever changed.
 
 `Sec-GPC: 1` on a call that writes, handed on from the person's browser, is an opt-out of sale and sharing for that
-person, and is recorded before the call itself is looked at (Cal. Code Regs. tit. 11, § 7025).
+person, and is recorded whatever becomes of the call itself (Cal. Code Regs. tit. 11, § 7025).
 """
 
 from datetime import datetime
@@ -334,14 +334,16 @@ class ConsentController(Controller):
 
         A suspended tenant may do this: a person's no never waits for an invoice.
         """
-        async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:
-            if ticket.made is not None:
-                return _created(await consent.get(session, ticket.made))
-            granted = await consent.get(session, parse(Prefix.CONSENT, consent_id))
-            entry = await consent.withdraw(session, consent_id=granted.id, actor=caller.actor)
-            if sec_gpc == "1":
-                await consent.opt_out(
-                    session, subject_id=granted.subject_id, actor=caller.actor, channel=Channel.BROWSER_SIGNAL
-                )
-            await ticket.note(session, entry.id)
-            return _created(entry)
+        entry_id = parse(Prefix.CONSENT, consent_id)
+        async with parts.database.tenant(caller.tenant_id) as session:
+            subject_id = (await consent.get(session, entry_id)).subject_id
+        try:
+            async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:
+                if ticket.made is not None:
+                    return _created(await consent.get(session, ticket.made))
+                entry = await consent.withdraw(session, consent_id=entry_id, actor=caller.actor)
+                await ticket.note(session, entry.id)
+                return _created(entry)
+        finally:
+            # After the withdrawal, which it would otherwise leave nothing to take back.
+            await _heed_signal(parts, caller, subject_id, sec_gpc)

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
+from core.consent.models import Purpose
 from core.ids import Prefix, public
 from core.tenants import service as tenants
 from core.tenants.models import Mode, TenantState
@@ -146,6 +147,18 @@ async def test_a_browsers_privacy_signal_opts_the_person_out_even_when_the_call_
     silent = await api.call(platform, "POST", path, json=body)
     assert silent.json()["code"] == "opted_out"
     assert "until" in silent.json()
+
+
+async def test_a_signal_on_a_withdrawal_counts_even_when_there_is_nothing_to_withdraw(
+    api: Api, platform: Platform
+) -> None:
+    subject_id = await a_person(api.parts, platform)
+    granted = await consents(api.parts, platform, subject_id, Purpose.HEADSHOT)
+    path = f"/v1/consents/{public(Prefix.CONSENT, granted[Purpose.HEADSHOT])}/withdraw"
+    assert (await api.call(platform, "POST", path)).status_code == 201
+    assert (await api.call(platform, "POST", path, headers={"Sec-GPC": "1"})).status_code == 409
+    ledger = await api.call(platform, "GET", f"/v1/subjects/{public(Prefix.SUBJECT, subject_id)}/consents")
+    assert [row["action"] for row in ledger.json()["data"]] == ["opted_out", "withdrawn", "granted"]
 
 
 async def test_a_no_is_seen_by_keys_with_the_scope_alone(api: Api, platform: Platform) -> None:
