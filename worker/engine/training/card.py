@@ -22,7 +22,7 @@ from worker.engine.training.measure import Figures, Picture, measure
 from worker.engine.training.model import Parts
 from worker.engine.training.sample import paint
 
-STEPS, GUIDANCE = 12, 2.0
+STEPS, GUIDANCE = 8, 2.0
 """How the figures were painted, and how the model is meant to be used."""
 
 _CARD = """# Likeness backdrops
@@ -116,7 +116,7 @@ def load(folder: Path) -> Parts:
     """The parts of a pipeline folder, in float32, from safetensors alone."""
     loader: Any = StableDiffusionInpaintPipeline
     pipeline = loader.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, safety_checker=None, torch_dtype=torch.float32
+        folder, local_files_only=True, use_safetensors=True, safety_checker=None, dtype=torch.float32
     )
     return Parts(pipeline.unet, pipeline.text_encoder, pipeline.tokenizer, pipeline.vae)
 
