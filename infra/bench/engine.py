@@ -66,7 +66,9 @@ class Bench:
             self.pipeline = graphs.build(size=scale.size, tiny_vae=True, sample_size=scale.side // 8, scheduler=_v())
         else:
             loader: Any = graphs.library.AutoPipelineForInpainting
-            self.pipeline = loader.from_pretrained(str(model), use_safetensors=True, local_files_only=True)
+            self.pipeline = loader.from_pretrained(
+                str(model), dtype=torch.float32, use_safetensors=True, local_files_only=True
+            )
             self.pipeline.set_progress_bar_config(disable=True)
         self.modules = Modules.of(self.pipeline)
         if model is not None:

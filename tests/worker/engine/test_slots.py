@@ -32,7 +32,12 @@ ARRIVALS = {0: 0, 1: 2, 2: 3, 3: 5}
 
 def schedulers() -> list[Any]:
     made = []
-    for prediction, zero in (("epsilon", False), ("v_prediction", False), ("v_prediction", True)):
+    for prediction, zero in (
+        ("epsilon", False),
+        ("v_prediction", False),
+        ("v_prediction", True),
+        ("sample", True),
+    ):
         config = {**graphs.SD_NOISE, "prediction_type": prediction, "rescale_betas_zero_snr": zero}
         config |= {"timestep_spacing": "trailing" if zero else "leading", "steps_offset": 1}
         name = f"{prediction}{'-zero' if zero else ''}"
