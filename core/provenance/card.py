@@ -20,6 +20,12 @@ _SENTENCES: Final[Mapping[str, tuple[str, str, str, str]]] = {
         "Votre visage n’a pas été modifié ; seule la lumière a été ajustée.",
         "Su rostro no ha sido modificado; solo se ajustó la luz.",
     ),
+    "face:relit": (
+        "The light on your face was adjusted.",
+        "Das Licht auf Ihrem Gesicht wurde angepasst.",
+        "La lumière sur votre visage a été ajustée.",
+        "Se ajustó la luz sobre su rostro.",
+    ),
     "face:retouched": (
         "Your skin was lightly retouched; your features were not changed.",
         "Ihre Haut wurde leicht retuschiert; Ihre Gesichtszüge wurden nicht verändert.",
@@ -90,10 +96,11 @@ def card(ledger: Ledger, locale: str) -> list[str]:
     """
     column = LOCALES.index(locale) if locale in LOCALES else 0
     lines = list(ledger)
-    keys = [_key(line) for line in lines]
-    said: list[str] = []
-    if not any(str(line.get("region")) == "face" for line in lines):
-        said.append(_SENTENCES["face:kept"][column])
+    on_face = {str(line.get("action")) for line in lines if line.get("region") == "face"}
+    # Only a face that got nothing but light may be called unchanged.
+    light = "face:light" if on_face == {"light"} else "face:relit"
+    keys = [light if (key := _key(line)) == "face:light" else key for line in lines]
+    said: list[str] = [] if on_face else [_SENTENCES["face:kept"][column]]
     for key, line in sorted(zip(keys, lines, strict=True), key=lambda pair: not pair[0].startswith("face:")):
         sentence = _SENTENCES.get(key, _SENTENCES["other"])[column]
         sentence = sentence.format(region=line.get("region"), action=line.get("action"))

@@ -203,6 +203,9 @@ async def make(
         still_me.require_still_me(likeness)
     check("made", 1.0)
     ledger = _ledger(sitting, style, recipe, generated=engine.model is not None, sandbox=sandbox)
+    for line in ledger:
+        if line["region"] == "face":
+            line.update(likeness.figures())
     if touched.share > 0:
         ledger.insert(1, _retouch_line(touched, style.retouch))
     if stamp is not None:

@@ -35,6 +35,14 @@ def test_what_has_no_sentence_of_its_own_is_told_all_the_same() -> None:
     assert "not changed" not in " ".join(card([{"region": "face", "action": "reshaped"}], "en"))
 
 
+def test_a_retouched_face_is_not_called_unchanged() -> None:
+    said = card([*LEDGER, {"region": "face", "action": "retouched", "source": "own"}], "en")
+    assert said[:2] == [
+        "The light on your face was adjusted.",
+        "Your skin was lightly retouched; your features were not changed.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("accepted", "locale"),
     [(None, "en"), ("fr-CH, fr;q=0.9, en;q=0.8", "fr"), ("it, es;q=0.4, de;q=0.7", "de"), ("de;q=x, es", "es")],
