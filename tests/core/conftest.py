@@ -1,4 +1,4 @@
-"""The parts that the services of core run on: real PostgreSQL and Valkey, real keys, objects in a folder of the test."""
+"""The parts that the services of core run on: real PostgreSQL and Valkey, real keys, objects in a folder per test."""
 
 from collections.abc import AsyncIterator
 
