@@ -194,6 +194,28 @@ def models_list() -> None:
             typer.echo(f"{manifest.name}  {manifest.pipeline}  {megabytes:.0f} MB  {manifest.added}  {state}")
 
 
+@app.command("rotate-certificates")
+def rotate_certificates() -> None:
+    """Sign with a new root and new certificates from now on. What was signed stays valid: old roots stay published."""
+    _know_instance()
+    typer.echo(f"A new root, and new certificates for {_run(_rotate_certificates())} tenants.")
+
+
+async def _rotate_certificates() -> int:
+    from sqlmodel import select
+
+    from core.bootstrap import open_parts
+    from core.tenants.models import Tenant
+
+    async with open_parts() as parts:
+        await parts.provenance.rotate_root()
+        async with parts.database.system() as session:
+            tenants = (await session.exec(select(Tenant.id))).all()
+        for tenant_id in tenants:
+            await parts.provenance.rotate_signer(tenant_id)
+    return len(tenants)
+
+
 @app.command()
 def demo(
     photo: Annotated[Path | None, typer.Option(help="A photo of yours, instead of the astronaut's.")] = None,

@@ -66,3 +66,22 @@ async def test_a_stranger_needs_the_anchors_alone(settings: Settings, tmp_path: 
 async def test_without_anchors_it_is_said_where_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match=r"trust-anchors\.pem"):
         await check(b"", home=Home(tmp_path), anchors=None, locale="en", running=False)
+
+
+async def test_the_command_rotates_every_certificate_and_old_pictures_stay_genuine(
+    settings: Settings, settings_env: dict[str, str], tmp_path: Path
+) -> None:
+    async with open_parts(settings) as parts:
+        studio = await Studio.open(parts)
+        file = await a_delivered_file(parts, studio)
+        before = await parts.provenance.credential(studio.platform.tenant_id)
+        ran = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "infra.cli", "rotate-certificates"),
+            env={**settings_env, "LIKENESS_HOME": str(tmp_path / "nowhere")},
+        )
+        assert await ran.wait() == 0
+        assert (await parts.provenance.credential(studio.platform.tenant_id)).certificate != before.certificate
+        anchors = await parts.provenance.anchors()
+    assert len(anchors) == 2
+    found = await check(file, home=Home(tmp_path), anchors="".join(anchors), locale="en", running=False)
+    assert found["verdict"] == "genuine"
