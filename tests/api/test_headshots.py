@@ -7,10 +7,11 @@ from uuid import uuid4
 
 import httpx
 
-from core.headshots.complete import Outcome, Picture, complete
+from core.headshots.complete import Outcome, complete
 from core.jobs import lease
 from core.jobs.claim import claim
 from tests.api.conftest import Api
+from tests.queueing import PICTURE
 from tests.scenes import Platform, a_platform, a_ready_person
 
 
@@ -28,12 +29,17 @@ async def _serve(api: Api) -> None:
         async with api.parts.database.tenant(taken.tenant_id) as session:
             job = await lease.checkpoint(session, taken)
             await lease.report(session, job, stage=stage, progress=progress)
-    picture = Picture(variant="square_1024", data=b"picture", media_type="image/jpeg", width=1024, height=1024)
-    made = Outcome(
-        style="studio-grey", style_version=1, seconds=1.5, pictures=(picture,), ledger=[{"edit": "backdrop"}]
-    )
+    ledger = [{"region": "background", "action": "replaced", "source": "procedural", "share": 0.5}]
+    made = Outcome(style="studio-grey", style_version=1, seconds=1.5, pictures=(PICTURE,), ledger=ledger, mark=bytes(8))
     refused = Outcome(style="charcoal", style_version=1, seconds=0.5, reason_code="face_moved", reason="Moved.")
-    await complete(api.parts.database, api.parts.store, taken, [made, refused], timings={"matte": 1.0})
+    await complete(
+        api.parts.database,
+        api.parts.store,
+        taken,
+        [made, refused],
+        timings={"matte": 1.0},
+        provenance=api.parts.provenance,
+    )
 
 
 def _messages(text: str) -> list[dict[str, Any]]:
@@ -66,7 +72,9 @@ async def test_a_job_shows_its_place_and_in_the_end_what_was_made(api: Api, plat
     assert (kept["style"], kept["assets"][0]["variant"]) == ("studio-grey", "square_1024")
     assert (refused["style"], refused["reason_code"], refused["assets"]) == ("charcoal", "face_moved", [])
     content = await api.call(platform, "GET", f"/v1/assets/{kept['assets'][0]['id']}/content")
-    assert content.content == b"picture"
+    assert content.content.endswith(PICTURE.data[20:])
+    assert kept["edits"][0]["region"] == "background"
+    assert kept["card"]["es"][0] == "Su rostro no ha sido modificado."
 
 
 async def test_events_are_replayed_from_the_beginning_or_after_the_last_one_seen(api: Api, platform: Platform) -> None:
