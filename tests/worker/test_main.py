@@ -11,6 +11,7 @@ from core.headshots.models import HeadshotState
 from core.jobs.models import Job, JobState
 from core.photos import service as photos
 from core.photos.models import PhotoState
+from core.provenance.service import Standing
 from core.rights.erase import tombstone_of
 from core.rights.models import ErasureState
 from tests import scenes
@@ -73,7 +74,10 @@ async def test_a_job_is_made_and_its_progress_told(parts: Parts, start: Start, p
     assert len(shares) >= 5
     assert shares == sorted(shares)
     for asset in await studio.assets():
-        assert (await parts.store.read(asset))[:2] == b"\xff\xd8"
+        kind = {"image/jpeg": b"\xff\xd8", "image/png": b"\x89P"}[asset.media_type]
+        file = await parts.store.read(asset)
+        assert file[:2] == kind
+        assert await parts.provenance.standing_of_file(file) is Standing.LIVE
     log = worker.said()
     for canary in ("canary", "Personname", "lk_live"):
         assert canary not in log
