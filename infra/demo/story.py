@@ -24,6 +24,7 @@ PURPOSES = ("headshot", "biometric_processing")
 NOTICE = """We make headshots from your photo. Your photo and the measurements of your face that this needs are used for
 nothing else, are sealed under a key of your own, and are deleted after the term below or whenever you say so."""
 GONE = 410
+SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png"}
 
 
 class DemoFailed(Exception):
@@ -162,7 +163,7 @@ class Story:
             for asset in headshot["assets"]:
                 answer = await http.get(f"/v1/assets/{asset['id']}/content")
                 answer.raise_for_status()
-                path = self.out / f"{headshot['style']}-{asset['variant']}.jpg"
+                path = self.out / f"{headshot['style']}-{asset['variant']}{SUFFIXES[asset['media_type']]}"
                 path.write_bytes(answer.content)
                 if asset["variant"] == "square_1024":
                     self.summary["headshots"].append(
