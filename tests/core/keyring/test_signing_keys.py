@@ -47,6 +47,12 @@ async def test_without_the_root_key_nothing_is_signed(parts: Parts, tmp_path: Pa
         await parts.keyring.signing.active()
 
 
+async def test_listing_the_public_keys_opens_no_private_one(parts: Parts, tmp_path: Path) -> None:
+    key = await parts.keyring.signing.active()
+    (tmp_path / "keys" / "root-1.key").unlink()
+    assert [published.key_id for published in await parts.keyring.signing.published()] == [key.key_id]
+
+
 @pytest.mark.parametrize("engine", ["app", "systems"])
 async def test_only_the_key_stores_role_sees_signing_keys(parts: Parts, engine: str) -> None:
     with pytest.raises(DBAPIError):
