@@ -4,11 +4,16 @@ import asyncio
 import secrets
 from datetime import timedelta
 
+import pytest
 from cryptography import x509
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from core.bootstrap import Parts
 from core.clock import frozen_at, now
+from core.db import async_url
 from core.headshots import queries
+from core.keyring.sealing import SealBroken
 from core.provenance.service import Provenance, Standing
 from core.rights import erase
 from tests.queueing import Studio, made
@@ -46,6 +51,17 @@ async def test_rotation_gives_new_certificates_and_keeps_old_anchors(parts: Part
     assert len(anchors) == 2
     newest = x509.load_pem_x509_certificate(anchors[-1].encode())
     x509.load_pem_x509_certificate(second.certificate.encode()).verify_directly_issued_by(newest)
+
+
+async def test_listing_the_anchors_opens_no_private_key(parts: Parts, administrator_url: str) -> None:
+    anchors = await parts.provenance.anchors()
+    engine = create_async_engine(async_url(administrator_url))
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE provenance_authority SET sealed_key = 'broken'"))
+    await engine.dispose()
+    assert await parts.provenance.anchors() == anchors
+    with pytest.raises(SealBroken):
+        await parts.provenance.credential((await Studio.open(parts)).platform.tenant_id)
 
 
 async def test_a_signer_past_its_day_is_replaced_unasked(parts: Parts) -> None:
