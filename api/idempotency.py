@@ -67,7 +67,7 @@ async def once(
         return
     if not 1 <= len(key) <= LONGEST_KEY:
         raise MalformedRequest(f"An Idempotency-Key has 1 to {LONGEST_KEY} characters.")
-    digest = _digest(request, await request.body() if body is None else body)
+    digest = _digest(request, caller, await request.body() if body is None else body)
     async with parts.database.tenant(caller.tenant_id) as session:
         made = await idempotency.begin(session, tenant_id=caller.tenant_id, key=key, request_hash=digest)
     try:
@@ -78,7 +78,8 @@ async def once(
         raise
 
 
-def _digest(request: Request[Any, Any, Any], body: bytes) -> bytes:
+def _digest(request: Request[Any, Any, Any], caller: Caller, body: bytes) -> bytes:
     query = request.scope["query_string"]
-    head = f"{request.method} {request.url.path}?".encode() + query
+    # A sandbox request and a live one are two requests, however alike.
+    head = f"{caller.mode.value} {request.method} {request.url.path}?".encode() + query
     return hashlib.sha256(hashlib.sha256(head).digest() + hashlib.sha256(body).digest()).digest()

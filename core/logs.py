@@ -22,7 +22,11 @@ FIELDS = frozenset(
     {
         "address",
         "attempt",
+        "attempts",
         "count",
+        "delivery",
+        "endpoint",
+        "erasure",
         "error_type",
         "job",
         "lane",
@@ -109,13 +113,22 @@ class JsonFormatter(logging.Formatter):
 
 def _message(record: logging.LogRecord) -> str:
     # A library that writes `logger.error("…: %s", error)` would print the error's text: print its type instead.
+    if record.name == "asyncio":
+        # It puts the representation of whatever failed into its message; the first words say what happened.
+        return str(record.msg).split("\n", 1)[0].split(":", 1)[0]
+    if isinstance(record.args, dict):
+        arguments = {name: _tame(value) for name, value in record.args.items()}
+        return _formatted(record.msg, arguments)
     if isinstance(record.args, tuple):
-        arguments = tuple(_tame(value) for value in record.args)
-        try:
-            return str(record.msg) % arguments if arguments else _tame_text(record.msg)
-        except (TypeError, ValueError):
-            return _tame_text(record.msg)
-    return record.getMessage()
+        return _formatted(record.msg, tuple(_tame(value) for value in record.args))
+    return _tame_text(record.msg)
+
+
+def _formatted(message: object, arguments: tuple[object, ...] | dict[str, object]) -> str:
+    try:
+        return str(message) % arguments if arguments else _tame_text(message)
+    except (TypeError, ValueError, KeyError):
+        return _tame_text(message)
 
 
 def _tame(value: object) -> object:

@@ -67,7 +67,12 @@ async def sequence_logs(hands: Hands) -> None:
     async with hands.parts.database.system() as session:
         tenants = await checkpoints.waiting(session, limit=AT_ONCE)
     for tenant_id in tenants:
-        await checkpoints.sequence(hands.parts.database, hands.parts.keyring, tenant_id=tenant_id)
+        try:
+            await checkpoints.sequence(hands.parts.database, hands.parts.keyring, tenant_id=tenant_id)
+        except Exception as error:
+            # One tenant's log that cannot be sequenced holds up nobody else's.
+            facts = {"tenant": tenant_id.hex, "error_type": type(error).__name__}
+            logger.exception("an audit log could not be sequenced", extra=facts)
 
 
 async def mind_rights_requests(hands: Hands) -> None:

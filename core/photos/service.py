@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -167,6 +168,15 @@ async def begin_check(session: AsyncSession, photo_id: UUID) -> Photo | None:
     return photo
 
 
+async def undo_check(session: AsyncSession, photo_id: UUID) -> None:
+    """Take back the count of a look that never happened, because a part was away or the worker left: no fault of it."""
+    query = select(Photo).where(Photo.id == photo_id).with_for_update()
+    photo = (await session.exec(query.execution_options(populate_existing=True))).first()
+    if photo is not None and photo.state == PhotoState.CHECKING and photo.checks > 0:
+        photo.checks -= 1
+        session.add(photo)
+
+
 async def record_verdict(
     session: AsyncSession, photo_id: UUID, *, verdict: PhotoState, report: dict[str, Any]
 ) -> Photo | None:
@@ -196,7 +206,13 @@ async def record_verdict(
 
 
 async def delete(session: AsyncSession, store: SealedStore, photo: Photo, *, actor: str) -> None:
-    """Erase one photo: its object key and its object first, then what the row says of it."""
+    """Erase one photo: its object key and its object first, then what the row says of it. Raises `Gone` if it was.
+
+    The row is held first: a verdict that comes meanwhile waits, and then finds nothing to write on.
+    """
+    await session.refresh(photo, with_for_update=True)
+    if photo.state == PhotoState.ERASED:
+        raise Gone
     asset = await asset_of(session, photo)
     await store.delete(session, asset)
     photo.state = PhotoState.ERASED.value
@@ -226,11 +242,14 @@ async def delete(session: AsyncSession, store: SealedStore, photo: Photo, *, act
 
 
 async def unchecked(session: AsyncSession, *, older_than_seconds: float, limit: int) -> Sequence[tuple[UUID, UUID]]:
-    """Photos that still wait for a look, as (tenant, photo): their token may be lost. In a system session."""
+    """Photos that still wait for a look, as (tenant, photo): their token may be lost. In a system session.
+
+    In no order, so that photos which nobody may look at (a consent was withdrawn) cannot fill every round.
+    """
     query = (
         select(Photo.tenant_id, Photo.id)
         .where(Photo.state == PhotoState.CHECKING, Photo.created_at < now() - timedelta(seconds=older_than_seconds))
-        .order_by(col(Photo.created_at))
+        .order_by(func.random())
         .limit(limit)
     )
     return [(tenant_id, photo_id) for tenant_id, photo_id in (await session.exec(query)).all()]

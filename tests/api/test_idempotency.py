@@ -51,7 +51,7 @@ async def test_a_key_in_flight_is_a_conflict(api: Api, platform: Platform) -> No
 async def test_a_claim_that_is_not_finished_makes_the_next_one_wait(api: Api, platform: Platform) -> None:
     body = httpx.Request("POST", "http://x", json=ONE).content
     async with api.parts.database.tenant(platform.tenant_id) as session:
-        head = hashlib.sha256(b"POST /v1/subjects?").digest()
+        head = hashlib.sha256(b"live POST /v1/subjects?").digest()
         digest = hashlib.sha256(head + hashlib.sha256(body).digest()).digest()
         await idempotency.begin(session, tenant_id=platform.tenant_id, key="k-1", request_hash=digest)
     refused = await _create(api, platform, ONE, "k-1")
@@ -63,6 +63,14 @@ async def test_a_request_that_failed_frees_its_key(api: Api, platform: Platform)
     for _ in range(2):
         refused = await _create(api, platform, ONE, "k-1")
         assert (refused.status_code, refused.json()["code"]) == (409, "reference_taken")
+
+
+async def test_a_live_request_is_not_answered_with_what_the_sandbox_made(api: Api, platform: Platform) -> None:
+    made = await api.call(platform, "POST", "/v1/api-keys", json={"name": "sandbox", "mode": "test"})
+    sandbox = {"Authorization": f"Bearer {made.json()['key']}", "Idempotency-Key": "k-1"}
+    assert (await api.http.post("/v1/subjects", json=ONE, headers=sandbox)).status_code == 201
+    refused = await _create(api, platform, ONE, "k-1")
+    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_mismatch")
 
 
 async def test_keys_of_two_tenants_do_not_meet(api: Api, platform: Platform) -> None:

@@ -66,6 +66,25 @@ def test_an_exception_is_its_type_and_place_and_no_more() -> None:
     assert json.loads(line(logging.ERROR, "broke", error=error))["place"].startswith("tests/core/test_logs.py:")
 
 
+def test_what_asyncio_says_of_a_lost_exception_is_cut_before_its_text() -> None:
+    record = logging.LogRecord(
+        "asyncio",
+        logging.ERROR,
+        __file__,
+        1,
+        f"Task exception was never retrieved\nfuture: <Task exception=ValueError('{PERSON} 1984')>",
+        None,
+        None,
+    )
+    printed = json.loads(JsonFormatter(service="api").format(record))
+    assert printed["message"] == "Task exception was never retrieved"
+
+
+def test_an_exception_among_named_arguments_is_its_type_alone() -> None:
+    record = logging.LogRecord("x", logging.ERROR, __file__, 1, "failed: %(why)s", ({"why": raised(PERSON)},), None)
+    assert json.loads(JsonFormatter(service="api").format(record))["message"] == "failed: ValueError"
+
+
 def test_the_place_of_an_error_in_a_library_is_where_we_called_it() -> None:
     with pytest.raises(json.JSONDecodeError) as caught:
         json.loads("{")

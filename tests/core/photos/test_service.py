@@ -1,5 +1,7 @@
 """What a person uploaded."""
 
+import asyncio
+
 import pytest
 from sqlmodel import select
 
@@ -98,6 +100,51 @@ async def test_a_deleted_photo_is_gone_and_cannot_be_read(parts: Parts) -> None:
     assert (row.report, row.removed_metadata) == (None, None)
     with pytest.raises(Gone):
         await parts.store.read(asset)
+
+
+async def test_a_verdict_that_comes_while_the_photo_is_deleted_is_not_kept(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    subject_id = await scenes.a_person(parts, platform)
+    await scenes.consents(parts, platform, subject_id)
+    photo_id = await scenes.a_photo(parts, platform, subject_id, state=None)
+    async with parts.database.tenant(platform.tenant_id) as deleting:
+        photo = await service.get(deleting, photo_id)  # read while it waits for its look
+        async with parts.database.tenant(platform.tenant_id) as looking:
+            await service.record_verdict(
+                looking, photo_id, verdict=PhotoState.READY, report={"findings": [], "scores": {"sharpness": 1}}
+            )
+        await service.delete(deleting, parts.store, photo, actor="test")
+    async with parts.database.tenant(platform.tenant_id) as session:
+        row = (await session.exec(select(Photo))).one()
+    assert (row.state, row.report) == (PhotoState.ERASED, None)
+
+
+async def test_of_two_deletions_at_once_one_finds_it_gone(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    _, photo_id = await scenes.a_ready_person(parts, platform)
+
+    async def one() -> None:
+        async with parts.database.tenant(platform.tenant_id) as session:
+            await service.delete(session, parts.store, await service.get(session, photo_id), actor="test")
+
+    ends = await asyncio.gather(one(), one(), return_exceptions=True)
+    assert [type(end) for end in ends if end is not None] == [Gone]
+    async with parts.database.tenant(platform.tenant_id) as session:
+        assert len((await session.exec(select(Event).where(Event.type == "asset.erased"))).all()) == 1
+
+
+async def test_a_look_that_never_happened_is_not_counted(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    subject_id = await scenes.a_person(parts, platform)
+    await scenes.consents(parts, platform, subject_id)
+    photo_id = await scenes.a_photo(parts, platform, subject_id, state=None)
+    for _ in range(service.MOST_CHECKS + 2):
+        async with parts.database.tenant(platform.tenant_id) as session:
+            assert await service.begin_check(session, photo_id) is not None
+        async with parts.database.tenant(platform.tenant_id) as session:
+            await service.undo_check(session, photo_id)
+    async with parts.database.tenant(platform.tenant_id) as session:
+        assert (await service.get(session, photo_id)).state == PhotoState.CHECKING
 
 
 @pytest.mark.parametrize(("asked", "kept"), [(None, 1000_000), (3600, 3600), (1000_000, 1000_000)])
