@@ -15,7 +15,7 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -30,6 +30,8 @@ _CHILD: Final = child_of("core.provenance.reader")
 _MEBIBYTE: Final = 1024 * 1024
 _WALL_SECONDS: Final = 20.0
 _MAX_ANSWER_BYTES: Final = 256 * 1024
+
+_Question = Coroutine[Any, Any, dict[str, Any]]
 
 
 class Verdict(StrEnum):
@@ -127,7 +129,7 @@ class Checker:
         try:
             async with self._free:
                 asked = {"task": "manifest", "media_type": f"image/{source_format}", "anchors": "".join(anchors)}
-                manifest, watermark = await asyncio.gather(
+                manifest, watermark = await _both(
                     _ask(data, asked), self._watermark(data, declared_type=declared_type, key=key)
                 )
         finally:
@@ -197,6 +199,18 @@ def _report(
 
 def _only(found: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: found[name] for name in names if name in found}
+
+
+async def _both(one: _Question, other: _Question) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both answers. Left by whichever way, both questions are over and their children dead: the place is truly free."""
+    tasks = [asyncio.create_task(one), asyncio.create_task(other)]
+    try:
+        first, second = await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return first, second
 
 
 async def _ask(data: bytes, task: dict[str, Any]) -> dict[str, Any]:
