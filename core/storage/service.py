@@ -7,10 +7,12 @@ Invariants of this file:
 - On erasure, too, the object goes first, so that a row that says `erased` tells the truth.
 """
 
+import logging
 from collections.abc import AsyncIterator
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -23,6 +25,8 @@ from core.keyring.sealing import open_all, open_stream, seal_stream
 from core.keyring.service import Keyring
 from core.storage.models import Asset, AssetKind, AssetState
 from core.storage.store import STAGING, Objects
+
+logger = logging.getLogger("likeness.storage")
 
 
 class SealedStore:
@@ -105,7 +109,9 @@ class SealedStore:
         """Delete the objects that no stored asset names; returns how many.
 
         older_than: so long ago that whoever wrote the object has committed its row or died; an hour is plenty.
-        Each tenant's names are looked up in that tenant's own session, where all its rows are visible.
+        Each tenant's names are looked up in that tenant's own session, where all its rows are visible. The folder of
+        a tenant that this database does not know is left alone: then either the bucket or the database is the wrong
+        one, and what looks like an orphan may be somebody's only copy.
         """
         reaped = 0
         async for names in self.objects.list_older_than(older_than):
@@ -147,7 +153,10 @@ class _Counted:
 
 
 async def _needed(database: Database, folder: str, names: set[str]) -> set[str]:
-    """Which of the names in one tenant's folder must stay: those that a stored asset of that tenant has."""
+    """Which of the names in one tenant's folder must stay: those that a stored asset of that tenant has.
+
+    All of them, where this database does not know the tenant.
+    """
     if folder == STAGING:
         return set()
     try:
@@ -155,6 +164,11 @@ async def _needed(database: Database, folder: str, names: set[str]) -> set[str]:
     except ValueError:
         return names  # not ours: leave it alone
     async with database.tenant(tenant_id) as session:
+        # Plain SQL, because tenants are above storage.
+        known = text("SELECT 1 FROM tenant WHERE id = :tenant").bindparams(tenant=tenant_id)
+        if (await (await session.connection()).execute(known)).first() is None:
+            logger.warning("objects of a tenant unknown here were left alone", extra={"count": len(names)})
+            return names
         query = select(Asset.object_name).where(
             col(Asset.object_name).in_(names), col(Asset.state) == AssetState.STORED.value
         )

@@ -245,6 +245,22 @@ async def test_the_reaper_spares_every_tenants_objects(parts: Parts, person: Per
         assert await parts.store.read(asset) == FACE
 
 
+async def test_the_reaper_leaves_the_folder_of_a_tenant_that_this_database_does_not_know(
+    parts: Parts, person: Person, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unknown = new_id().hex
+    for owner in (unknown, person.tenant_id.hex):
+        (folder / owner).mkdir(exist_ok=True)
+        for number in range(2):
+            (folder / owner / new_id().hex).write_bytes(b"no row names this %d" % number)
+    assert await parts.store.reap_orphans(parts.database, older_than=soon()) == 2
+    assert {path.parent.name for path in files(folder)} == {unknown}
+    assert len(files(folder)) == 2
+    (warning,) = (record for record in caplog.records if record.name == "likeness.storage")
+    assert (warning.levelname, vars(warning)["count"]) == ("WARNING", 2)
+    assert unknown not in str(vars(warning))
+
+
 async def test_ten_megabytes_are_stored_and_read_in_flat_memory(parts: Parts, person: Person) -> None:
     piece = os.urandom(1 << 20)
 
