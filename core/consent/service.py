@@ -119,7 +119,7 @@ async def grant(  # noqa: PLR0913 (the fields of a consent)
     Raises `NoticeUnknown`; `OptedOut` within twelve months of an opt-out; `WrittenReleaseRequired` and
     `GuardianRequired` where the person's law or age asks for more than a yes.
     """
-    subject = await subjects.lock(session, subject_id, share=True)
+    subject = await subjects.lock(session, subject_id)
     notice = await _notice_for(session, notice_id, purpose)
     if purpose in policy.SALE_OR_SHARING:
         await _require_that_asking_was_allowed(session, subject_id)
@@ -276,6 +276,12 @@ async def _seal(
 
 
 async def _append(session: AsyncSession, entry: Consent, *, actor: str) -> None:
+    # Ids begin with the time of the host that makes them, and clocks differ. Whoever appends holds the person's row,
+    # so one above the newest id keeps the ledger in the order of its commits, whatever a host takes the time to be.
+    of_person = select(Consent.id).where(Consent.subject_id == entry.subject_id)
+    newest = (await session.exec(of_person.order_by(col(Consent.id).desc()).limit(1))).first()
+    if newest is not None and entry.id <= newest:
+        entry.id = UUID(int=newest.int + 1)
     session.add(entry)
     await session.flush()
     await audit.append(
@@ -330,7 +336,7 @@ async def history(
 
 
 async def current(session: AsyncSession, subject_id: UUID, *, show_declined: bool = False) -> dict[Purpose, Consent]:
-    """The newest entry per purpose."""
+    """The newest entry per purpose; `_append` sees to it that the newest has the greatest id."""
     query = (
         select(Consent)
         .where(Consent.subject_id == subject_id)

@@ -75,6 +75,46 @@ async def test_a_withdrawal_ends_the_permission_and_stays_in_the_history(parts: 
     assert sorted(events) == ["consent.granted", "consent.granted", "consent.withdrawn"]
 
 
+async def _granted_by_a_host_an_hour_ahead(parts: Parts, platform: Platform) -> Consent:
+    subject_id = await scenes.a_person(parts, platform)
+    granted = await scenes.consents(parts, platform, subject_id, Purpose.HEADSHOT)
+    hour = 3_600_000 << 80  # a UUIDv7 begins with 48 bits of milliseconds
+    async with parts.database.tenant(platform.tenant_id) as session:
+        known = await service.get(session, granted[Purpose.HEADSHOT])
+        ahead = Consent(**known.model_dump(exclude={"id"}), id=UUID(int=known.id.int + hour))
+        session.add(ahead)
+    return ahead
+
+
+async def test_a_withdrawal_counts_though_the_host_that_took_the_grant_was_an_hour_ahead(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    ahead = await _granted_by_a_host_an_hour_ahead(parts, platform)
+    async with parts.database.tenant(platform.tenant_id) as session:
+        await service.require(session, ahead.subject_id, Purpose.HEADSHOT)
+        withdrawn = await service.withdraw(session, consent_id=ahead.id, actor="test")
+    assert withdrawn.id > ahead.id
+    async with parts.database.tenant(platform.tenant_id) as session:
+        with pytest.raises(ConsentRequired):
+            await service.require(session, ahead.subject_id, Purpose.HEADSHOT)
+        newest, *_ = await service.history(session, ahead.subject_id, before=None, limit=10)
+    assert newest.id == withdrawn.id
+
+
+async def test_grants_at_once_after_a_host_that_was_ahead_are_entered_one_after_the_other(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    ahead = await _granted_by_a_host_an_hour_ahead(parts, platform)
+    notice_id = await scenes.a_notice(parts, platform)
+    purposes = list(Purpose)
+    await asyncio.gather(
+        *(scenes.consents(parts, platform, ahead.subject_id, one, notice_id=notice_id) for one in purposes)
+    )
+    async with parts.database.tenant(platform.tenant_id) as session:
+        history = await service.history(session, ahead.subject_id, before=ahead.id, limit=10)
+        later = (await service.history(session, ahead.subject_id, before=None, limit=len(purposes)))[::-1]
+    assert len(history) == 1
+    assert [entry.id.int - ahead.id.int for entry in later] == list(range(1, len(purposes) + 1))
+
+
 async def test_a_consent_can_be_granted_again_after_a_withdrawal(parts: Parts) -> None:
     platform = await scenes.a_platform(parts)
     subject_id = await scenes.a_person(parts, platform)
