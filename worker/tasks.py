@@ -8,10 +8,12 @@ arq would print the error's text.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from uuid import UUID
 
+from core.errors import StateConflict
 from core.jobs.claim import claim
 from core.queue import Task
 from core.rights import erase as erasure
@@ -81,4 +83,5 @@ async def erase(hands: Hands, tenant: str, subject: str) -> None:
     if too_soon > 0:
         await parts.queue.wake(Task.ERASE, tenant_id, subject_id, defer_seconds=too_soon)
         return
-    await certify(parts.database, parts.store, tenant_id=tenant_id, subject_id=subject_id)
+    with suppress(StateConflict):  # a worker still holds a job of theirs: the erasure stays due, and is swept up
+        await certify(parts.database, parts.store, tenant_id=tenant_id, subject_id=subject_id)

@@ -5,7 +5,7 @@
     issue    the file with the log's proof is signed and drawn, the person's platform is told
 
 Each is safe to repeat: a draft is made once and never changes, so a certificate that was cut off ends as the same one.
-Nothing is certified before every process has forgotten the key.
+Nothing is certified before every process has forgotten the key, and every worker has let go of the person's photo.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from core.clock import now
 from core.db import Database
 from core.errors import NotFound, StateConflict
 from core.ids import Prefix, new_id, public
+from core.jobs.models import Job, JobState
 from core.rights import checkpoints, erase
 from core.rights.certificate import LEAF_KIND, body_of, document_of, facts_of
 from core.rights.models import ErasureCertificate, ErasureReceiver, ErasureState, Step, Tombstone
@@ -40,6 +41,8 @@ async def certify(
     database: Database, store: SealedStore, *, tenant_id: UUID, subject_id: UUID, watch: erase.Watch = erase.unwatched
 ) -> ErasureCertificate:
     """Issue the certificate of an erasure, or return the one that was issued. Raises `StateConflict` if it is too soon.
+
+    It is too soon, too, while a worker holds a job of the person. The erasure then stays due, and is swept up again.
 
     watch: called before each of the three parts.
     """
@@ -120,6 +123,7 @@ async def _draft(database: Database, store: SealedStore, tenant_id: UUID, subjec
             if known.issued_at is None:
                 erase.put_off(session, tombstone)
             return known
+        await _require_no_holder(session, subject_id)
         erase.put_off(session, tombstone)
         tombstone.done(Step.CERTIFICATE)
         certificate = ErasureCertificate(
@@ -139,6 +143,15 @@ async def _draft(database: Database, store: SealedStore, tenant_id: UUID, subjec
         certificate.entry_id = entry.id
         session.add(certificate)
         return certificate
+
+
+async def _require_no_holder(session: AsyncSession, subject_id: UUID) -> None:
+    # A running job was only asked to stop: until it has, or its lease is over, the clear photo may be in memory.
+    running = select(Job.id).where(
+        Job.subject_id == subject_id, Job.state == JobState.RUNNING, col(Job.lease_until) > now()
+    )
+    if (await session.exec(running.limit(1))).first() is not None:
+        raise StateConflict("A worker still holds a job of this person.")
 
 
 async def _issue(

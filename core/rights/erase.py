@@ -11,7 +11,7 @@
         6. rows          each table forgets by the eraser that it declares
         7. rescan        database, key store and objects are looked through again. Finding anything is a failure: it is
                          removed, and the next try looks again
-    `core.rights.certify`, once every process has forgotten the key:
+    `core.rights.certify`, once every process has forgotten the key, and no worker holds a job of theirs:
         8. certificate   what was done and seen, in the log and signed
 
 Each step of `finish` commits by itself, changes nothing when it is repeated, and adds to its counts in the transaction

@@ -12,7 +12,10 @@ from core.audit.models import AuditEntry
 from core.bootstrap import Parts
 from core.clock import frozen_at, now
 from core.errors import NotFound, StateConflict
+from core.headshots import complete
 from core.ids import Prefix, public
+from core.jobs.lease import Stopped, StopReason
+from core.jobs.models import JobState
 from core.keyring.signing_keys import jwk
 from core.rights import certify, erase
 from core.rights.models import ErasureCertificate, Step
@@ -20,6 +23,7 @@ from core.webhooks import service as webhooks
 from core.webhooks.models import Event
 from infra import verify_certificate as verifier
 from tests import scenes
+from tests.queueing import Studio
 
 LATER = timedelta(seconds=6)  # by then every process has forgotten the key
 
@@ -96,6 +100,26 @@ async def test_there_is_no_certificate_before_the_erasure_is_at_its_end(parts: P
         await erase.begin(session, parts.keyring, subject_id=subject_id, actor="test")
     with pytest.raises(StateConflict):
         await certified(parts, platform, subject_id)
+
+
+@pytest.mark.parametrize("ending", ["stopped", "silent"])
+async def test_there_is_no_certificate_while_a_worker_holds_a_job_of_the_person(parts: Parts, ending: str) -> None:
+    studio = await Studio.open(parts)
+    await studio.submit()
+    claimed = await studio.claim()
+    await studio.erase_person()
+    tenant_id, subject_id = studio.platform.tenant_id, studio.subject_id
+    await erase.finish(parts.database, parts.store, tenant_id=tenant_id, subject_id=subject_id)
+    with pytest.raises(StateConflict):
+        await certified(parts, studio.platform, subject_id)
+    async with parts.database.system() as session:
+        with frozen_at(now() + LATER):
+            assert await erase.unfinished(session, limit=10) == [(tenant_id, subject_id)]
+    if ending == "stopped":
+        assert (await complete.stop(parts.database, claimed, Stopped(StopReason.ERASED))).state == JobState.CANCELLED
+    else:
+        await studio.let_lease_run_out(claimed.job_id)
+    assert (await certified(parts, studio.platform, subject_id)).issued_at is not None
 
 
 async def test_certifying_twice_gives_the_same_certificate_and_tells_once(parts: Parts) -> None:
