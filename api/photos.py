@@ -37,6 +37,7 @@ from core.errors import (
     PhotoUnreadable,
     RetentionOutOfRange,
     UnsupportedPhotoType,
+    UploadTooSlow,
 )
 from core.ids import Prefix, parse, public
 from core.intake.clean import Intake
@@ -176,6 +177,7 @@ class SubjectPhotoController(Controller):
             ConsentRequired,
             NotFound,
             Gone,
+            UploadTooSlow,
             PayloadTooLarge,
             UnsupportedPhotoType,
             RetentionOutOfRange,

@@ -41,6 +41,7 @@ from core.errors import (
     TenantSuspended,
     Unauthenticated,
     Unavailable,
+    UploadTooSlow,
     ValidationFailed,
 )
 from core.logs import place_of
@@ -142,6 +143,8 @@ def render(request: Request[Any, Any, Any], error: LikenessError, headers: Mappi
         sent["Retry-After"] = str(error.extra.get("retry_after", 1))
     if isinstance(error, Unavailable):
         sent["Retry-After"] = "2"
+    if isinstance(error, UploadTooSlow):
+        sent["Connection"] = "close"  # RFC 9110, section 15.5.9: the rest of the body is not waited for
     return Response(
         content=body | {name: value for name, value in error.extra.items() if name not in body},
         status_code=error.status,

@@ -4,6 +4,7 @@ Litestar's own form parser writes larger files to a temporary folder. An unseale
 parts are read here, into memory whose size the cap bounds.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +16,14 @@ from multipart import (  # type: ignore[import-untyped]  # ships no types
     PushMultipartParser,
 )
 
-from core.errors import MalformedRequest, PayloadTooLarge
+from core.errors import MalformedRequest, PayloadTooLarge, UploadTooSlow
 
 # What a form adds around its file: boundaries and headers, and room for a client's small extra fields.
 _FORM_OVERHEAD = 64 * 1024
 _MOST_PARTS = 8
 _LONGEST_BOUNDARY = 200
+# Whoever sends a byte now and then would otherwise keep what came before in memory for as long as they like.
+_PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,17 @@ class Upload:
 async def read_upload(request: Request[Any, Any, Any], *, max_bytes: int) -> Upload:
     """Read the request's file.
 
-    Raises `PayloadTooLarge` from the declared size or once too much has come, and `MalformedRequest` for a form that
-    has no file or cannot be read.
+    Raises `PayloadTooLarge` from the declared size or once too much has come, `UploadTooSlow` when not all of it has
+    come within a minute, and `MalformedRequest` for a form that has no file or cannot be read.
     """
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            return await _read(request, max_bytes=max_bytes)
+    except TimeoutError:
+        raise UploadTooSlow from None
+
+
+async def _read(request: Request[Any, Any, Any], *, max_bytes: int) -> Upload:
     media_type, options = request.content_type
     if media_type == "multipart/form-data":
         chunks = _capped(request, max_bytes=max_bytes, room=max_bytes + _FORM_OVERHEAD)

@@ -37,6 +37,7 @@ from core.errors import (
     PhotoUnreadable,
     RateLimited,
     UnsupportedPhotoType,
+    UploadTooSlow,
 )
 from core.provenance.card import best_locale
 from core.provenance.verify import Checker, Report, verify
@@ -158,6 +159,7 @@ class VerifyController(Controller):
         request_max_body_size=None,  # counted by `read_upload`, against the deployment's own limit
         responses=documented(
             MalformedRequest,
+            UploadTooSlow,
             PayloadTooLarge,
             UnsupportedPhotoType,
             PhotoEmpty,
@@ -175,14 +177,16 @@ class VerifyController(Controller):
         No account is needed, and nothing is stored. The answer never says who is in the picture or who ordered it.
         """
         checker: Checker = request.app.state.checker
-        upload = await read_upload(request, max_bytes=parts.settings.api.upload_max_bytes)
-        report = await verify(
-            upload.data,
-            declared_type=upload.declared_type,
-            checker=checker,
-            provenance=parts.provenance,
-            locale=best_locale(request.headers.get("accept-language")),
-        )
+        # A place comes before the body: without one, strangers' pictures would fill the memory while they wait.
+        with checker.place():
+            upload = await read_upload(request, max_bytes=parts.settings.api.upload_max_bytes)
+            report = await verify(
+                upload.data,
+                declared_type=upload.declared_type,
+                checker=checker,
+                provenance=parts.provenance,
+                locale=best_locale(request.headers.get("accept-language")),
+            )
         return _view(report)
 
 

@@ -15,6 +15,7 @@
     │   └── ConsentRequired
     │       └── ProcessingRestricted  the person restricted processing, or objected to it
     ├── NotFound 404                  unknown, or another tenant's: the same answer
+    ├── UploadTooSlow 408             the body did not come in time
     ├── Conflict 409                  the state of things forbids it now
     │   ├── IdempotencyInFlight
     │   ├── ReferenceTaken
@@ -154,6 +155,13 @@ class NotFound(LikenessError):
     code = "not_found"
     title = "There is nothing here under that id."
     remedy = "Check the id and its prefix, and that it belongs to the tenant of this key."
+
+
+class UploadTooSlow(LikenessError):
+    status = 408
+    code = "upload_too_slow"
+    title = "The file did not come in the time that an upload has."
+    remedy = "Send it again over a better connection, or send a smaller file."
 
 
 class Conflict(LikenessError):

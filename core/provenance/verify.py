@@ -15,7 +15,8 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -107,12 +108,26 @@ class Report:
 
 
 class Checker:
-    """Examines strangers' pictures, a few at a time. One per process; concurrency, waiting: as `Intake` has them."""
+    """Examines strangers' pictures, a few at a time. One per process; concurrency, waiting: as `Intake` has them.
+
+    A server takes a `place` before it reads a picture, so that no more of them are in memory than there are places.
+    """
 
     def __init__(self, intake: Intake, *, concurrency: int = 2, waiting: int = 8) -> None:
         self._intake = intake
         self._free = asyncio.Semaphore(concurrency)
         self._room = concurrency + waiting
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """One of the places, for as long as the block lasts. Raises `IntakeBusy` when none is left."""
+        if self._room == 0:
+            raise IntakeBusy
+        self._room -= 1
+        try:
+            yield
+        finally:
+            self._room += 1
 
     async def examine(
         self, data: bytes, *, declared_type: str | None, anchors: Sequence[str], key: bytes | None
@@ -120,20 +135,14 @@ class Checker:
         """What a file says of itself.
 
         anchors: the certificates, in PEM, that make a manifest ours. key: of the watermark; None does not look for it.
-        Raises what `Intake.clean` raises for a file that is no picture, and `IntakeBusy`.
+        Raises what `Intake.clean` raises.
         """
         source_format = admit(data, declared_type=declared_type, limits=self._intake.limits)
-        if self._room == 0:
-            raise IntakeBusy
-        self._room -= 1
-        try:
-            async with self._free:
-                asked = {"task": "manifest", "media_type": f"image/{source_format}", "anchors": "".join(anchors)}
-                manifest, watermark = await _both(
-                    _ask(data, asked), self._watermark(data, declared_type=declared_type, key=key)
-                )
-        finally:
-            self._room += 1
+        asked = {"task": "manifest", "media_type": f"image/{source_format}", "anchors": "".join(anchors)}
+        async with self._free:
+            manifest, watermark = await _both(
+                _ask(data, asked), self._watermark(data, declared_type=declared_type, key=key)
+            )
         return Evidence(manifest=manifest, watermark=watermark)
 
     async def _watermark(self, data: bytes, *, declared_type: str | None, key: bytes | None) -> dict[str, Any]:

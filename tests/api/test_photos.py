@@ -123,6 +123,20 @@ async def test_a_declared_size_above_the_cap_is_refused_before_a_byte_is_read(
         assert (form.status_code, form.json()["max_bytes"]) == (413, 10_000)
 
 
+async def test_a_photo_that_does_not_come_in_time_is_given_up(
+    api: Api, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.upload._PATIENCE_SECONDS", 0.2)
+    path = await _person(api, platform)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"\xff\xd8"
+        await asyncio.Event().wait()
+
+    slow = await api.call(platform, "POST", path, content=body(), headers={"Content-Type": "image/jpeg"})
+    assert (slow.status_code, slow.json()["code"]) == (408, "upload_too_slow")
+
+
 async def test_no_byte_of_a_photo_is_read_before_there_is_consent(api: Api, platform: Platform) -> None:
     path = await _person(api, platform, Purpose.HEADSHOT)
 

@@ -1,7 +1,9 @@
 """Anyone may ask whether a picture is ours; the answer is right, and says nothing about anybody."""
 
+import asyncio
 import io
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from core.intake.clean import Intake, IntakeLimits
+from core.provenance.verify import Checker
 from core.settings import Settings
 from tests.api.conftest import Api, served
 from tests.delivered import a_bomb, a_delivered_file, as_jpeg, resaved, screenshot, tampered
@@ -92,6 +96,36 @@ async def test_a_stranger_may_ask_so_often(api_environment: Settings, monkeypatc
         answers = [await api.http.post("/v1/verify", content=b"text") for _ in range(4)]
     assert [answer.status_code for answer in answers] == [415, 415, 415, 429]
     assert "Retry-After" in answers[-1].headers
+
+
+async def test_a_full_house_is_told_before_a_byte_is_read_and_a_place_is_given_back(api: Api) -> None:
+    checker = api.app.state.checker = Checker(Intake(IntakeLimits()), concurrency=1, waiting=0)
+    read = []
+
+    async def body() -> AsyncIterator[bytes]:
+        read.append(1)
+        yield b"text"
+
+    with checker.place():
+        refused = await api.http.post("/v1/verify", content=body())
+    assert (refused.status_code, refused.json()["code"], read) == (503, "intake_busy", [])
+    assert [(await api.http.post("/v1/verify", content=body())).status_code for _ in range(2)] == [415, 415]
+
+
+async def test_a_body_that_never_ends_is_given_up_and_its_place_with_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.upload._PATIENCE_SECONDS", 0.2)
+    api.app.state.checker = Checker(Intake(IntakeLimits()), concurrency=1, waiting=0)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"\xff\xd8"
+        await asyncio.Event().wait()
+
+    for _ in range(2):
+        answer = await api.http.post("/v1/verify", content=body())
+        assert (answer.status_code, answer.json()["code"]) == (408, "upload_too_slow")
+        assert answer.headers["connection"] == "close"
 
 
 async def test_the_anchors_are_published_and_suffice(api: Api) -> None:
