@@ -7,12 +7,13 @@ requests, so losing it is a degraded state that still serves.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from litestar import Controller, Response, get
+from litestar import Controller, Request, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Struct
@@ -24,6 +25,7 @@ from core.bootstrap import Parts
 logger = logging.getLogger("likeness.api")
 
 _PATIENCE_SECONDS = 3.0
+_FRESH_SECONDS = 2.0
 _MIGRATIONS = Path(__file__).resolve().parent.parent / "infra" / "migrations"
 
 PartState = Literal["ok", "degraded", "failed"]
@@ -101,6 +103,31 @@ async def _state(name: str, parts: Parts) -> PartState:
     return "ok"
 
 
+class Lookout:
+    """Looks at the parts at most every two seconds, however often and by however many it is asked. One per process."""
+
+    def __init__(self) -> None:
+        self._one_at_a_time = asyncio.Lock()
+        self._seen: Readiness | None = None
+        self._stale_at = 0.0
+
+    async def readiness(self, parts: Parts) -> Readiness:
+        """What was seen last, or is seen now."""
+        async with self._one_at_a_time:
+            if self._seen is None or time.monotonic() >= self._stale_at:
+                self._seen = await _look(parts)
+                self._stale_at = time.monotonic() + _FRESH_SECONDS
+            return self._seen
+
+
+async def _look(parts: Parts) -> Readiness:
+    names = list(CHECKS)
+    states = dict(zip(names, await asyncio.gather(*(_state(name, parts) for name in names)), strict=True))
+    if "failed" in states.values():
+        return Readiness(status="unavailable", parts=states)
+    return Readiness(status="degraded" if "degraded" in states.values() else "ready", parts=states)
+
+
 class HealthController(Controller):
     """For load balancers and orchestrators."""
 
@@ -119,11 +146,8 @@ class HealthController(Controller):
         operation_id="ready",
         responses={503: ResponseSpec(Readiness, generate_examples=False, description="It cannot serve now.")},
     )
-    async def ready(self, parts: NamedDependency[Parts]) -> Response[Readiness]:
-        """200 when requests can be served, `degraded` when only Redis is away; 503 otherwise."""
-        names = list(CHECKS)
-        states = dict(zip(names, await asyncio.gather(*(_state(name, parts) for name in names)), strict=True))
-        if "failed" in states.values():
-            return Response(Readiness(status="unavailable", parts=states), status_code=503)
-        status: Literal["ready", "degraded"] = "degraded" if "degraded" in states.values() else "ready"
-        return Response(Readiness(status=status, parts=states))
+    async def ready(self, request: Request[Any, Any, Any], parts: NamedDependency[Parts]) -> Response[Readiness]:
+        """200 when requests can be served, `degraded` when only Redis is away; 503 otherwise. Up to 2 seconds old."""
+        lookout: Lookout = request.app.state.lookout
+        seen = await lookout.readiness(parts)
+        return Response(seen, status_code=503 if seen.status == "unavailable" else 200)

@@ -24,7 +24,7 @@ from api.docs import DocsController, Reference
 from api.edge import Edge
 from api.erasures import ErasureController
 from api.headshots import HeadshotController
-from api.health import HealthController
+from api.health import HealthController, Lookout
 from api.limits import Limiter
 from api.metrics import Metrics, MetricsController
 from api.notices import NoticeController
@@ -178,6 +178,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         state=State(
             {
                 "metrics": Metrics(),
+                "lookout": Lookout(),
                 "public_url": settings.api.public_url,
                 "intake": Intake(IntakeLimits(max_bytes=settings.api.upload_max_bytes)),
                 # Apart from the other, so that strangers cannot stand in the way of uploads.

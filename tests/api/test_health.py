@@ -1,5 +1,6 @@
 """Alive and ready."""
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from api import health
+from core.bootstrap import Parts
 from core.db import async_url
 from core.settings import Settings
 from tests.api.conftest import Api, served
@@ -20,6 +23,27 @@ async def test_all_parts_well_is_ready(api: Api) -> None:
         "parts": dict.fromkeys(("database", "migrations", "storage", "keys", "queue"), "ok"),
     }
     assert (await api.http.get("/health/live")).json() == {"status": "live"}
+
+
+async def test_asking_in_a_loop_looks_at_the_parts_once_and_again_when_the_answer_is_stale(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    look = health.CHECKS["queue"][0]
+
+    async def counted(parts: Parts) -> None:
+        looks.append(1)
+        await look(parts)
+
+    monkeypatch.setitem(health.CHECKS, "queue", (counted, "degraded"))
+    answers = await asyncio.gather(*(api.http.get("/health/ready") for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(looks) == 1
+    monkeypatch.setattr(health, "_FRESH_SECONDS", 0.0)
+    api.app.state.lookout = health.Lookout()
+    for _ in range(2):
+        await api.http.get("/health/ready")
+    assert len(looks) == 3
 
 
 async def test_a_queue_that_is_away_degrades_and_still_serves(api: Api) -> None:
