@@ -103,7 +103,7 @@ class Database:
 
     @asynccontextmanager
     async def system(self) -> AsyncIterator[AsyncSession]:
-        """A transaction that finds work across tenants, and sees no sealed field."""
+        """A transaction that finds work across tenants, and sees no tenant's sealed field."""
         async with self._session(self.systems, None) as session:
             yield session
 
