@@ -21,7 +21,8 @@ class DatabaseSettings(BaseSettings):
     """PostgreSQL 18, one URL per role (`postgresql://role:password@host:port/name`).
 
     url: role of the application. No owner, no superuser, bound to one tenant at a time by row-level security.
-    system_url: role that finds work across tenants; it sees ids, states and times, never sealed fields.
+    system_url: role that finds work across tenants; it sees ids, states and times, and nothing sealed but two keys of the
+        deployment, which it cannot open (infra/decisions/0005).
     keys_url: role of the key store's schema; only `core.keyring` connects with it.
     owner_url: role that owns the tables; only migrations connect with it.
     """
