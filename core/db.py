@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import SecretStr
 from sqlalchemy import DateTime, Dialect, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeDecorator
@@ -77,22 +78,22 @@ class Database:
     """Three pools, one per role, and the sessions over them."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
-        self.app = self._engine(settings.url.get_secret_value(), settings.pool_size)
-        self.systems = self._engine(settings.system_url.get_secret_value(), settings.pool_size)
-        self.keys = self._engine(settings.keys_url.get_secret_value(), settings.pool_size)
+        self.app = self._engine(settings.url, settings)
+        self.systems = self._engine(settings.system_url, settings)
+        self.keys = self._engine(settings.keys_url, settings)
         self.session_info: dict[str, Any] = {}  # lent to every session: bootstrap puts the queue here
 
     @staticmethod
-    def _engine(url: str, size: int) -> AsyncEngine:
-        # An error that quotes its statement must not quote the values with it.
+    def _engine(url: SecretStr, settings: DatabaseSettings) -> AsyncEngine:
+        # A process that freezes inside a transaction must not keep its locks: erasure may be waiting for them.
+        patience = f"{settings.idle_transaction_seconds}s"
         return create_async_engine(
-            async_url(url),
-            pool_size=size,
-            max_overflow=size,
+            async_url(url.get_secret_value()),
+            pool_size=settings.pool_size,
+            max_overflow=settings.pool_size,
             pool_pre_ping=True,
-            hide_parameters=True,
-            # A process that freezes inside a transaction must not keep its locks: erasure may be waiting for them.
-            connect_args={"server_settings": {"idle_in_transaction_session_timeout": "60000"}},
+            hide_parameters=True,  # an error that quotes its statement must not quote the values with it
+            connect_args={"server_settings": {"idle_in_transaction_session_timeout": patience}},
         )
 
     @asynccontextmanager

@@ -21,10 +21,11 @@ class DatabaseSettings(BaseSettings):
     """PostgreSQL 18, one URL per role (`postgresql://role:password@host:port/name`).
 
     url: role of the application. No owner, no superuser, bound to one tenant at a time by row-level security.
-    system_url: role that finds work across tenants; it sees ids, states and times, and nothing sealed but two keys of the
-        deployment, which it cannot open (infra/decisions/0005).
+    system_url: role that finds work across tenants; it sees ids, states and times, and nothing sealed but two keys of
+        the deployment, which it cannot open (infra/decisions/0005).
     keys_url: role of the key store's schema; only `core.keyring` connects with it.
     owner_url: role that owns the tables; only migrations connect with it.
+    idle_transaction_seconds: PostgreSQL ends a transaction of a process that froze for this long, and frees its locks.
     """
 
     model_config = _group("DATABASE")
@@ -33,6 +34,7 @@ class DatabaseSettings(BaseSettings):
     keys_url: SecretStr
     owner_url: SecretStr | None = None
     pool_size: int = Field(default=10, ge=1, le=200)
+    idle_transaction_seconds: int = Field(default=60, ge=1)
 
 
 class QueueSettings(BaseSettings):

@@ -145,6 +145,21 @@ async def test_a_failing_wake_up_does_not_undo_what_was_committed(database: Data
     assert await _seen(database, tenant.id) == ["stays"]
 
 
+async def test_a_process_that_froze_in_a_transaction_loses_its_locks(
+    database: Database, database_settings: DatabaseSettings
+) -> None:
+    tenant_id = await _tenant(database, "held")
+    hasty = Database(database_settings.model_copy(update={"idle_transaction_seconds": 1}))
+    rename = text("UPDATE tenant SET name = 'free' WHERE id = :tenant")
+    with pytest.raises(DBAPIError):
+        async with hasty.system() as frozen:
+            await (await frozen.connection()).execute(rename, {"tenant": tenant_id})
+            async with asyncio.timeout(10), database.system() as session:  # waits for the lock, and gets it
+                await (await session.connection()).execute(rename, {"tenant": tenant_id})
+    await hasty.close()
+    assert await _seen(database, tenant_id) == ["free"]
+
+
 async def test_a_moment_without_a_zone_is_refused(database: Database) -> None:
     with pytest.raises(StatementError):
         async with database.system() as session:

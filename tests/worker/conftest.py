@@ -67,6 +67,7 @@ def worker_env(settings_env: dict[str, str]) -> dict[str, str]:
         "LIKENESS_WORKER_HEARTBEAT_SECONDS": "1",
         "LIKENESS_WORKER_SWEEP_SECONDS": "0.5",
         "LIKENESS_WORKER_DRAIN_SECONDS": "10",
+        "LIKENESS_DATABASE_IDLE_TRANSACTION_SECONDS": "5",
     }
 
 
