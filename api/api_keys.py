@@ -118,7 +118,7 @@ class ApiKeyController(Controller):
         parts: NamedDependency[Parts],
         caller: NamedDependency[Caller],
         data: JSONBody[NewApiKey],
-        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 (read by `once`, declared for the reference)
+        idempotency_key: IdempotencyKey = None,
     ) -> Response[CreatedApiKey]:
         """Make a key. It gets no scope that the asking key has not, and no live key comes from the sandbox."""
         scopes = _within(caller, data.scopes)
@@ -152,7 +152,7 @@ class ApiKeyController(Controller):
         caller: NamedDependency[Caller],
         key_id: FromPath[str],
         data: JSONBody[Rotation | None] = None,
-        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 (read by `once`, declared for the reference)
+        idempotency_key: IdempotencyKey = None,
     ) -> Response[CreatedApiKey]:
         """Make a successor with the same name, mode and scopes. Both work until the old one ends."""
         overlap = (data or Rotation()).overlap_seconds

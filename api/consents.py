@@ -227,7 +227,7 @@ class SubjectConsentController(Controller):
         subject_id: FromPath[str],
         data: JSONBody[NewConsent],
         sec_gpc: GlobalPrivacyControl = None,
-        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 (read by `once`, declared for the reference)
+        idempotency_key: IdempotencyKey = None,
     ) -> Response[ConsentView]:
         """Record what the person said to one purpose, under one version of a notice.
 
@@ -328,7 +328,7 @@ class ConsentController(Controller):
         caller: NamedDependency[Caller],
         consent_id: FromPath[str],
         sec_gpc: GlobalPrivacyControl = None,
-        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 (read by `once`, declared for the reference)
+        idempotency_key: IdempotencyKey = None,
     ) -> Response[ConsentView]:
         """Record that the person takes it back. Running work for that purpose stops at its next step.
 

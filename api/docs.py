@@ -72,7 +72,7 @@ class Reference(OpenAPIRenderPlugin):
     def __init__(self) -> None:
         super().__init__(path="/", media_type=MediaType.HTML)
 
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002 (Litestar's signature)
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """A page that leads on."""
         return (
             b'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Likeness API</title>'

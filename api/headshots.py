@@ -298,7 +298,7 @@ class HeadshotController(Controller):
         parts: NamedDependency[Parts],
         caller: NamedDependency[Caller],
         data: JSONBody[NewHeadshots],
-        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 (read by `once`, declared for the reference)
+        idempotency_key: IdempotencyKey = None,
     ) -> Response[JobView | QuoteView]:
         """Make one headshot per style from one photo. Costs one credit per style that is delivered.
 

@@ -109,7 +109,7 @@ class NoticeController(Controller):
         parts: NamedDependency[Parts],
         caller: NamedDependency[Caller],
         data: JSONBody[NewNotice],
-        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 (read by `once`, declared for the reference)
+        idempotency_key: IdempotencyKey = None,
     ) -> Response[NoticeView]:
         """Publish the next version of a notice. What is published never changes."""
         async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:

@@ -205,7 +205,7 @@ class SubjectPhotoController(Controller):
             ),
         ] = None,
         prefer: Wait = None,
-        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 (read by `once`, declared for the reference)
+        idempotency_key: IdempotencyKey = None,
     ) -> Response[PhotoView]:
         """Upload a photo of a person who has consented to `headshot` and `biometric_processing`.
 

@@ -223,7 +223,7 @@ class RightsRequestController(Controller):
         parts: NamedDependency[Parts],
         caller: NamedDependency[Caller],
         data: JSONBody[NewRightsRequest],
-        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 (read by `once`, declared for the reference)
+        idempotency_key: IdempotencyKey = None,
     ) -> Response[RightsRequestView]:
         """Start the clock of the person's law. While one of its kind is open, a repeat joins it, and answers 200.
 

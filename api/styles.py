@@ -126,7 +126,7 @@ class StyleController(Controller):
         parts: NamedDependency[Parts],
         caller: NamedDependency[Caller],
         data: JSONBody[NewStyle],
-        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 (read by `once`, declared for the reference)
+        idempotency_key: IdempotencyKey = None,
     ) -> Response[StyleView]:
         """Publish the next version of a style of your own. Jobs keep the version that they were asked with."""
         async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:

@@ -123,7 +123,7 @@ class SubjectController(Controller):
         parts: NamedDependency[Parts],
         caller: NamedDependency[Caller],
         data: JSONBody[NewSubject],
-        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 (read by `once`, declared for the reference)
+        idempotency_key: IdempotencyKey = None,
     ) -> Response[SubjectView]:
         """Create a person and the key that seals everything of theirs."""
         async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:

@@ -188,7 +188,7 @@ class WebhookEndpointController(Controller):
         parts: NamedDependency[Parts],
         caller: NamedDependency[Caller],
         data: JSONBody[NewEndpoint],
-        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 (read by `once`, declared for the reference)
+        idempotency_key: IdempotencyKey = None,
     ) -> Response[EndpointWithSecret]:
         """Send events somewhere. The answer has the secret that signs them, this once."""
         async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:
@@ -271,7 +271,7 @@ class WebhookEndpointController(Controller):
         parts: NamedDependency[Parts],
         caller: NamedDependency[Caller],
         endpoint_id: FromPath[str],
-        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 (read by `once`, declared for the reference)
+        idempotency_key: IdempotencyKey = None,
     ) -> Response[EndpointWithSecret]:
         """Give it a new secret. For 24 hours messages carry both signatures."""
         async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:
