@@ -1,11 +1,10 @@
-"""What the database knows of authenticity: the deployment's own keys, each tenant's signers, and every mark given out.
+"""What the database knows of authenticity: each tenant's signers, and every mark given out.
 
 A mark is the number that a headshot carries in its pixels and its manifest. Whoever asks about one learns
 whether it is ours and whether it was erased; tenant and subject are columns that no answer is made from.
 """
 
 from datetime import datetime
-from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index
@@ -14,31 +13,6 @@ from sqlmodel import Field, SQLModel
 from core.clock import now
 from core.db import Eraser, Instant, table_info
 from core.ids import new_id
-
-
-class AuthorityPurpose(StrEnum):
-    """root signs the certificates of tenants' signers; watermark keys the invisible mark and the fingerprints."""
-
-    ROOT = "root"
-    WATERMARK = "watermark"
-
-
-class Authority(SQLModel, table=True):
-    """One key of the deployment as a whole. `certificate` is the PEM of a root, which is public."""
-
-    __tablename__ = "provenance_authority"
-    __table_args__ = (
-        CheckConstraint("purpose IN ('root', 'watermark')", name="provenance_authority_purpose"),
-        CheckConstraint("(purpose = 'root') = (certificate IS NOT NULL)", name="provenance_authority_certificate"),
-        Index("provenance_authority_version", "purpose", "version", unique=True),
-        {"info": table_info(tenancy="system", eraser=Eraser("keep", "Keys of the deployment, no person's.", by=None))},
-    )
-    id: UUID = Field(default_factory=new_id, primary_key=True)
-    purpose: str
-    version: int
-    certificate: str | None = None
-    sealed_key: bytes
-    created_at: datetime = Field(default_factory=now, sa_type=Instant)
 
 
 class Signer(SQLModel, table=True):

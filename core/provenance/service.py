@@ -23,15 +23,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.clock import now
 from core.db import Database
 from core.ids import new_id
+from core.keyring.deployment_keys import DeploymentKey, DeploymentKeys, DeploymentPurpose
 from core.keyring.sealing import new_key
 from core.keyring.service import Keyring
 from core.provenance.certificates import Credential, new_root, new_signer
-from core.provenance.models import Authority, AuthorityPurpose, Fingerprint, Mark, Signer
+from core.provenance.models import Fingerprint, Mark, Signer
 from core.settings import ProvenanceSettings
 from core.subjects.models import Subject
 
-# The keys of the deployment as a whole are kept by the keyring like a tenant's, under an id that no tenant can have.
-DEPLOYMENT: Final = UUID("00000000-0000-8000-8000-6c696b656e65")
 _MARK_BYTES: Final = 8
 
 
@@ -57,16 +56,17 @@ class Provenance:
     def __init__(self, database: Database, keyring: Keyring, settings: ProvenanceSettings) -> None:
         self._database = database
         self._keyring = keyring
+        self._keys = DeploymentKeys(database, keyring)
         self.settings = settings
         self._watermark_key: bytes | None = None
 
     async def watermark_key(self) -> bytes:
         """The 32 bytes that key the invisible mark, made at the first call. It never changes: old pictures carry it."""
         if self._watermark_key is None:
-            row = await self._newest(AuthorityPurpose.WATERMARK)
-            if row is None:
-                row = await self._add(AuthorityPurpose.WATERMARK, 1, None, new_key())
-            self._watermark_key = await self._opened(row)
+            key = await self._keys.newest(DeploymentPurpose.WATERMARK)
+            if key is None:
+                key = await self._keys.add(DeploymentPurpose.WATERMARK, 1, certificate=None, secret=new_key())
+            self._watermark_key = await self._keys.open(key)
         return self._watermark_key
 
     async def mark_for(self, job_id: UUID, style: str) -> bytes:
@@ -81,10 +81,10 @@ class Provenance:
 
     async def anchors(self) -> list[str]:
         """The certificates, in PEM, of every root there ever was, oldest first; the first call makes one."""
-        found = await self._certificates()
+        found = await self._keys.certificates(DeploymentPurpose.ROOT)
         if not found:
             await self._new_root(version=1)
-            found = await self._certificates()
+            found = await self._keys.certificates(DeploymentPurpose.ROOT)
         return found
 
     async def credential(self, tenant_id: UUID) -> Credential:
@@ -104,7 +104,7 @@ class Provenance:
 
     async def rotate_root(self) -> None:
         """Give the deployment a new root: signers made from now on hang under it. The old one stays an anchor."""
-        newest = await self._newest(AuthorityPurpose.ROOT)
+        newest = await self._keys.newest(DeploymentPurpose.ROOT)
         await self._new_root(version=1 if newest is None else newest.version + 1)
 
     async def standing_of_mark(self, mark: bytes) -> Standing:
@@ -129,49 +129,15 @@ class Provenance:
         return Standing.UNKNOWN if mark is None else await self.standing_of_mark(mark)
 
     async def _root(self) -> Credential:
-        row = await self._newest(AuthorityPurpose.ROOT) or await self._new_root(version=1)
-        if row.certificate is None:
+        key = await self._keys.newest(DeploymentPurpose.ROOT) or await self._new_root(version=1)
+        if key.certificate is None:
             raise RuntimeError("a root has a certificate")  # the database sees to it
         # The day on which it ends is not needed: a signer's own is taken from the certificate.
-        return Credential(row.certificate, await self._opened(row), now())
+        return Credential(key.certificate, await self._keys.open(key), now())
 
-    async def _certificates(self) -> list[str]:
-        # Listing opens no private key: anybody may ask for the list, as often as they like.
-        query = (
-            select(Authority.certificate)
-            .where(Authority.purpose == AuthorityPurpose.ROOT)
-            .order_by(col(Authority.version))
-        )
-        async with self._database.system() as session:
-            return [pem for pem in (await session.exec(query)).all() if pem is not None]
-
-    async def _new_root(self, *, version: int) -> Authority:
+    async def _new_root(self, *, version: int) -> DeploymentKey:
         root = new_root(now())
-        return await self._add(AuthorityPurpose.ROOT, version, root.certificate, root.key)
-
-    async def _newest(self, purpose: AuthorityPurpose) -> Authority | None:
-        async with self._database.system() as session:
-            query = select(Authority).where(Authority.purpose == purpose).order_by(col(Authority.version).desc())
-            return (await session.exec(query.limit(1))).first()
-
-    async def _add(self, purpose: AuthorityPurpose, version: int, certificate: str | None, secret: bytes) -> Authority:
-        """Add a key of the deployment, or take the one that another process has added meanwhile."""
-        await self._keyring.create_tenant(DEPLOYMENT)
-        sealed = await self._keyring.seal_secret(DEPLOYMENT, _name(purpose, version), secret)
-        async with self._database.system() as session:
-            adding = insert(Authority).values(
-                id=new_id(), purpose=purpose, version=version, certificate=certificate, sealed_key=sealed,
-                created_at=now(),
-            )  # fmt: skip
-            await session.exec(adding.on_conflict_do_nothing())
-        row = await self._newest(purpose)
-        if row is None:
-            raise RuntimeError("a key that was just added is there")
-        return row
-
-    async def _opened(self, row: Authority) -> bytes:
-        purpose = AuthorityPurpose(row.purpose)
-        return await self._keyring.open_secret(DEPLOYMENT, _name(purpose, row.version), row.sealed_key)
+        return await self._keys.add(DeploymentPurpose.ROOT, version, certificate=root.certificate, secret=root.key)
 
     async def _new_signer(self, tenant_id: UUID, *, after: Signer | None) -> Signer:
         term = timedelta(days=self.settings.signer_days)
@@ -221,7 +187,3 @@ async def forget(session: AsyncSession, headshot_id: UUID) -> None:
 async def _newest_signer(session: AsyncSession) -> Signer | None:
     query = select(Signer).where(col(Signer.retired_at).is_(None)).order_by(col(Signer.version).desc()).limit(1)
     return (await session.exec(query)).first()
-
-
-def _name(purpose: AuthorityPurpose, version: int) -> str:
-    return f"provenance:{purpose.value}:{version}"

@@ -57,7 +57,7 @@ async def test_listing_the_anchors_opens_no_private_key(parts: Parts, administra
     anchors = await parts.provenance.anchors()
     engine = create_async_engine(async_url(administrator_url))
     async with engine.begin() as connection:
-        await connection.execute(text("UPDATE provenance_authority SET sealed_key = 'broken'"))
+        await connection.execute(text("UPDATE keystore.deployment_key SET sealed_key = 'broken'"))
     await engine.dispose()
     assert await parts.provenance.anchors() == anchors
     with pytest.raises(SealBroken):
