@@ -4,8 +4,6 @@ A guard authenticates once, counts the request against the tenant's limit, and c
 Handlers receive the `Caller`; the tenant comes from the credential, never from the path.
 """
 
-import hashlib
-import hmac
 from typing import Any
 
 from litestar import Request
@@ -21,8 +19,6 @@ from core.tenants import service as tenants
 from core.tenants.service import Caller
 
 Connection = ASGIConnection[Any, Any, Any, Any]
-
-OPERATOR = "operator"
 
 
 def bearer(connection: Connection) -> str:
@@ -64,16 +60,6 @@ async def requires_active(connection: Connection, _: BaseRouteHandler) -> None:
     """A guard for what a suspended tenant may not start."""
     caller = await authenticated(connection)
     caller.require_active()
-
-
-async def requires_operator(connection: Connection, _: BaseRouteHandler) -> None:
-    """A guard for operators. Without a configured token nobody passes."""
-    parts: Parts = connection.app.state.parts
-    expected = parts.settings.api.operator_token_sha256
-    given = hashlib.sha256(bearer(connection).encode()).hexdigest()
-    if expected is None or not hmac.compare_digest(given, expected.lower()):
-        raise CredentialInvalid
-    await connection.app.state.limiter.count(visit_of(connection.scope), OPERATOR)
 
 
 def provide_caller(request: Request[Any, Any, Any]) -> Caller:

@@ -28,7 +28,8 @@ from api.health import HealthController, Lookout
 from api.limits import Limiter
 from api.metrics import Metrics, MetricsController
 from api.notices import NoticeController
-from api.operators import OperatorTenantController
+from api.operator.auth import SCHEME
+from api.operator.routes import operator_router
 from api.person_page import PersonLinkController, PersonPageController
 from api.photos import PhotoController, SubjectPhotoController
 from api.problems import HANDLERS
@@ -104,8 +105,11 @@ def _openapi(settings: Settings) -> OpenAPIConfig:
                 "tenantKey": SecurityScheme(
                     type="http", scheme="bearer", description="An API key: `lk_live_…` or `lk_test_…`."
                 ),
-                "operatorToken": SecurityScheme(
-                    type="http", scheme="bearer", description="The token of whoever runs this service."
+                SCHEME: SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    description="An operator: the token of a session, an ID token, or the token of a machine. "
+                    "The roles that an operation needs are named with it.",
                 ),
             }
         ),
@@ -153,13 +157,10 @@ def create_app(settings: Settings | None = None) -> Litestar:
             AuditController,
         ],
     )
-    operator_routes = Router(
-        path="/operator/v1", security=[{"operatorToken": []}], route_handlers=[OperatorTenantController]
-    )
     return Edge(
         route_handlers=[
             tenant_routes,
-            operator_routes,
+            operator_router(),
             LinkController,
             PersonPageController,
             WellKnownKeysController,

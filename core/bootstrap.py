@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from core.db import Database
 from core.keyring.provider import open_provider
 from core.keyring.service import Keyring
+from core.operators.door import Door
 from core.provenance.service import Provenance
 from core.queue import Queue
 from core.settings import Settings
@@ -24,6 +25,7 @@ class Parts:
     keyring: Keyring
     store: SealedStore
     provenance: Provenance
+    door: Door
 
 
 @asynccontextmanager
@@ -42,5 +44,11 @@ async def open_parts(settings: Settings | None = None) -> AsyncIterator[Parts]:
         store = SealedStore(open_store(settings.storage), keyring)
         provenance = Provenance(database, keyring, settings.provenance)
         yield Parts(
-            settings=settings, database=database, queue=queue, keyring=keyring, store=store, provenance=provenance
+            settings=settings,
+            database=database,
+            queue=queue,
+            keyring=keyring,
+            store=store,
+            provenance=provenance,
+            door=Door(settings.api),
         )

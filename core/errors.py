@@ -11,6 +11,7 @@
     ├── QuotaExceeded 402             the tenant's credits do not cover it
     ├── Forbidden 403                 we know, and you may not
     │   ├── ScopeMissing
+    │   ├── RoleMissing               of an operator
     │   ├── TenantSuspended
     │   └── ConsentRequired
     │       └── ProcessingRestricted  the person restricted processing, or objected to it
@@ -130,6 +131,12 @@ class ScopeMissing(Forbidden):
     code = "scope_missing"
     title = "The API key lacks a scope that this needs."
     remedy = "Create a key with the scope named in `required_scope`."
+
+
+class RoleMissing(Forbidden):
+    code = "role_missing"
+    title = "Your role may not do this."
+    remedy = "Ask an operator whose role is among `required_roles`."
 
 
 class TenantSuspended(Forbidden):

@@ -95,7 +95,7 @@ async def test_no_answer_has_a_field_that_belongs_inside(api: Api) -> None:
 
 async def test_the_document_says_who_may_and_what_can_go_wrong(api: Api) -> None:
     document = (await api.http.get("/schema/openapi.json")).json()
-    assert set(document["components"]["securitySchemes"]) == {"tenantKey", "operatorToken"}
+    assert set(document["components"]["securitySchemes"]) == {"tenantKey", "operator"}
     for path, methods in document["paths"].items():
         for operation in methods.values():
             where = f"{operation['operationId']} at {path}"

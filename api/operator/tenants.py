@@ -1,4 +1,4 @@
-"""`/operator/v1`: for whoever runs the service. No route here returns a picture, or anything of a person."""
+"""`/operator/v1/tenants`: the platforms that the service serves."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -10,19 +10,19 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import paging
 from api.api_keys import CreatedApiKey, created_view
-from api.auth import requires_operator
+from api.operator.auth import requires_admin, requires_viewer
 from api.paging import Cursor, Limit
 from api.problems import PAGED, documented
 from api.tenant import TenantView, UsageView, tenant_view, usage_view
 from api.wire import Label
 from core.bootstrap import Parts
-from core.errors import MalformedRequest, NotFound, Unauthenticated, ValidationFailed
+from core.errors import MalformedRequest, NotFound, RoleMissing, Unauthenticated, ValidationFailed
 from core.ids import Prefix, parse
+from core.operators.service import Operator
 from core.tenants import quota
 from core.tenants import service as tenants
 from core.tenants.models import Mode, TenantState
 
-ACTOR = "operator"
 _MOST_CREDITS = 2**31 - 1
 
 Credits = Annotated[int, Meta(ge=0, le=_MOST_CREDITS, examples=[1000])]
@@ -70,9 +70,8 @@ class OperatorTenantController(Controller):
 
     path = "/tenants"
     tags = ("Operators",)
-    guards = (requires_operator,)
 
-    @get(summary="List tenants", responses=documented(Unauthenticated, *PAGED))
+    @get(summary="List tenants", guards=(requires_viewer,), responses=documented(Unauthenticated, RoleMissing, *PAGED))
     async def list_tenants(self, parts: NamedDependency[Parts], limit: Limit = 20, cursor: Cursor = None) -> TenantPage:
         """All tenants with their credits, newest first."""
         async with parts.database.system() as session:
@@ -81,8 +80,14 @@ class OperatorTenantController(Controller):
         data = [ManagedTenant(tenant=tenant_view(tenant), usage=usage_view(row)) for tenant, row in rows[: len(page)]]
         return TenantPage(data=data, next_cursor=following)
 
-    @post(summary="Create a tenant", responses=documented(Unauthenticated, MalformedRequest, ValidationFailed))
-    async def create_tenant(self, parts: NamedDependency[Parts], data: JSONBody[NewTenant]) -> Response[CreatedTenant]:
+    @post(
+        summary="Create a tenant",
+        guards=(requires_admin,),
+        responses=documented(Unauthenticated, RoleMissing, MalformedRequest, ValidationFailed),
+    )
+    async def create_tenant(
+        self, parts: NamedDependency[Parts], operator: NamedDependency[Operator], data: JSONBody[NewTenant]
+    ) -> Response[CreatedTenant]:
         """Create a tenant with its own keys to seal with, its credits, and its first API key, which has every scope."""
         tenant = await tenants.create_tenant(
             parts.database,
@@ -94,13 +99,18 @@ class OperatorTenantController(Controller):
         )
         async with parts.database.tenant(tenant.id) as session:
             key, text = await tenants.create_api_key(
-                session, tenant_id=tenant.id, name="first key", mode=data.mode, actor=ACTOR
+                session, tenant_id=tenant.id, name="first key", mode=data.mode, actor=operator.actor
             )
             row = await quota.usage(session, tenant.id)
         made = CreatedTenant(tenant=tenant_view(tenant), usage=usage_view(row), api_key=created_view(key, text))
         return Response(made, status_code=201, headers={"Location": f"/operator/v1/tenants/{made.tenant.id}"})
 
-    @get("/{tenant_id:str}", summary="Read a tenant", responses=documented(Unauthenticated, NotFound))
+    @get(
+        "/{tenant_id:str}",
+        summary="Read a tenant",
+        guards=(requires_viewer,),
+        responses=documented(Unauthenticated, RoleMissing, NotFound),
+    )
     async def read_tenant(self, parts: NamedDependency[Parts], tenant_id: FromPath[str]) -> ManagedTenant:
         """A tenant and its credits."""
         return await _managed(parts, parse(Prefix.TENANT, tenant_id))
@@ -108,10 +118,15 @@ class OperatorTenantController(Controller):
     @patch(
         "/{tenant_id:str}",
         summary="Change a tenant",
-        responses=documented(Unauthenticated, MalformedRequest, NotFound, ValidationFailed),
+        guards=(requires_admin,),
+        responses=documented(Unauthenticated, RoleMissing, MalformedRequest, NotFound, ValidationFailed),
     )
     async def update_tenant(
-        self, parts: NamedDependency[Parts], tenant_id: FromPath[str], data: JSONBody[TenantChanges]
+        self,
+        parts: NamedDependency[Parts],
+        operator: NamedDependency[Operator],
+        tenant_id: FromPath[str],
+        data: JSONBody[TenantChanges],
     ) -> ManagedTenant:
         """Set its credits, suspend it or let it go on. Credits never fall below what is spent and held."""
         found = parse(Prefix.TENANT, tenant_id)
@@ -120,7 +135,9 @@ class OperatorTenantController(Controller):
             if not isinstance(data.credits, UnsetType):
                 await quota.set_credits(session, found, data.credits)
         if not isinstance(data.state, UnsetType):
-            await tenants.set_state(parts.database, tenant_id=found, state=TenantState(data.state), actor=ACTOR)
+            await tenants.set_state(
+                parts.database, tenant_id=found, state=TenantState(data.state), actor=operator.actor
+            )
         return await _managed(parts, found)
 
 

@@ -1,0 +1,19 @@
+"""`/operator/v1`: for whoever runs the service. No route here returns a picture, a key, or a person's reference."""
+
+from litestar import Router
+from litestar.di import Provide
+
+from api.operator.auth import SCHEME, provide_operator, stated
+from api.operator.tenants import OperatorTenantController
+
+CONTROLLERS = (OperatorTenantController,)
+
+
+def operator_router() -> Router:
+    """The routes, each with its roles."""
+    return Router(
+        path="/operator/v1",
+        security=[{SCHEME: []}],
+        dependencies={"operator": Provide(provide_operator, sync_to_thread=False)},
+        route_handlers=stated(CONTROLLERS),
+    )
