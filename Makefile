@@ -51,8 +51,9 @@ demo: install
 up: install
 	@exec $(BIN)/likeness up
 
+# Two processes, each with its own servers; a file's tests stay together, because they share what is slow to start.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: install
 	$(BIN)/python -m infra.bench

@@ -7,6 +7,7 @@ private half is wrapped by the key provider and lives in the key store.
 import base64
 import hashlib
 import json
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -19,6 +20,7 @@ from core.db import Database
 from core.keyring.context import Context
 from core.keyring.provider import KeyProvider, Wrapped
 
+RECENT_SECONDS = 60.0
 _NOBODY = UUID(int=0)  # these keys belong to no tenant
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('likeness.signing_key', 0))")
@@ -34,7 +36,10 @@ _INSERT = text("""
 
 @dataclass(frozen=True)
 class PublicKey:
-    """One published key. public_key: 32 bytes. It has not signed anything since `retired_at`."""
+    """One published key. public_key: 32 bytes.
+
+    It has signed nothing since `retired_at`, but for webhooks in the `RECENT_SECONDS` that followed.
+    """
 
     public_key: bytes
     created_at: datetime
@@ -65,6 +70,16 @@ class SigningKeys:
     def __init__(self, database: Database, provider: KeyProvider) -> None:
         self._database = database
         self._provider = provider
+        self._recent: tuple[float, SigningKey] | None = None
+
+    async def recent(self) -> SigningKey:
+        """The active key, for whoever signs all the time.
+
+        After a rotation it may be the one before for `RECENT_SECONDS`.
+        """
+        if self._recent is None or time.monotonic() - self._recent[0] > RECENT_SECONDS:
+            self._recent = (time.monotonic(), await self.active())
+        return self._recent[1]
 
     async def active(self) -> SigningKey:
         """The key that signs now. The first call of a deployment makes it."""

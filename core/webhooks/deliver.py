@@ -293,6 +293,7 @@ class Courier:
             at=moment,
             payload=body,
             with_secrets=await self._secrets(endpoint, moment),
+            with_key=await self._keyring.signing.recent(),
         )
         return _Letter(url=endpoint.url, body=body, headers=headers)
 

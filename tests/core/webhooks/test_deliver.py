@@ -1,6 +1,7 @@
 """Delivery, by real couriers over real sockets from a real outbox."""
 
 import asyncio
+import base64
 import itertools
 import json
 import logging
@@ -11,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import update
 
 from core.clock import frozen_at, now
@@ -187,6 +189,19 @@ async def test_an_address_that_is_allowed_no_more_is_refused_when_delivering(des
     assert [delivery.last_error for delivery in await desk.deliveries()] == ["target_refused"]
 
 
+async def test_a_message_is_signed_with_the_published_key_too_and_opens_it_once_for_many(desk: Desk) -> None:
+    async with a_receiver(answers(200)) as receiver:
+        await desk.endpoint(receiver.url)
+        await desk.emit()
+        await desk.deliver()
+        (request,) = receiver.requests
+    (published,) = await desk.parts.keyring.signing.published()
+    signature = base64.b64decode(request.headers["webhook-signature"].rpartition(" v1a,")[2])
+    said = f"{request.headers['webhook-id']}.{request.headers['webhook-timestamp']}.".encode() + request.body
+    Ed25519PublicKey.from_public_bytes(published.public_key).verify(signature, said)
+    assert await desk.parts.keyring.signing.recent() is await desk.parts.keyring.signing.recent()
+
+
 async def test_both_secrets_verify_for_24_hours_after_a_rotation_then_only_the_new(desk: Desk) -> None:
     async with a_receiver(answers(200)) as receiver:
         endpoint_id, old = await desk.endpoint(receiver.url)
@@ -200,8 +215,8 @@ async def test_both_secrets_verify_for_24_hours_after_a_rotation_then_only_the_n
     during, after = receiver.requests
     for secret in (old, new):
         assert during.verify(secret)
-    assert len(during.headers["webhook-signature"].split(" ")) == 2
-    assert len(after.headers["webhook-signature"].split(" ")) == 1
+    assert during.headers["webhook-signature"].count("v1,") == 2
+    assert after.headers["webhook-signature"].count("v1,") == 1
 
 
 async def test_a_courier_killed_on_the_road_is_replaced_and_the_message_keeps_its_id(
@@ -233,6 +248,7 @@ async def test_a_courier_killed_on_the_road_is_replaced_and_the_message_keeps_it
 
 _COURIER = """
 import asyncio
+import base64
 from core.bootstrap import open_parts
 from core.webhooks.deliver import deliver_due
 async def main():

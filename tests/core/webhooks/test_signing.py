@@ -5,15 +5,22 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from core.keyring.signing_keys import SigningKey
 from core.webhooks import signing
+
+KEY = SigningKey(bytes(range(32)))
 
 BODY = signing.body("headshot.completed", at=datetime(2026, 11, 23, 1, 2, 3, 456_000, UTC), data={"job_id": "job_1"})
 
 
 def _signed(*with_secrets: bytes, at: datetime | None = None, payload: bytes = BODY) -> dict[str, str]:
-    return signing.headers("evt_1", at=at or datetime.now(UTC), payload=payload, with_secrets=with_secrets)
+    return signing.headers(
+        "evt_1", at=at or datetime.now(UTC), payload=payload, with_secrets=with_secrets, with_key=KEY
+    )
 
 
 def test_the_body_is_type_timestamp_and_data() -> None:
@@ -31,7 +38,19 @@ def test_the_public_library_verifies_what_we_sign() -> None:
 
 def test_our_signature_is_the_librarys_own() -> None:
     secret, at = signing.new_secret(), datetime.now(UTC)
-    assert _signed(secret, at=at)["webhook-signature"] == Webhook(secret).sign("evt_1", at, BODY.decode())
+    ours = _signed(secret, at=at)["webhook-signature"].split(" ")
+    assert ours[0] == Webhook(secret).sign("evt_1", at, BODY.decode())
+
+
+def test_a_stranger_without_the_secret_checks_the_message_with_the_published_key() -> None:
+    headers = _signed(signing.new_secret())
+    version, _, signature = headers["webhook-signature"].split(" ")[-1].partition(",")
+    assert version == "v1a"
+    published = Ed25519PublicKey.from_public_bytes(KEY.public_key)
+    signed = b".".join((headers["webhook-id"].encode(), headers["webhook-timestamp"].encode(), BODY))
+    published.verify(base64.b64decode(signature), signed)
+    with pytest.raises(InvalidSignature):
+        published.verify(base64.b64decode(signature), signed.replace(b"job_1", b"job_2"))
 
 
 def test_secrets_have_32_random_bytes_and_the_prefix() -> None:
@@ -73,6 +92,6 @@ def test_a_replayed_message_is_too_old() -> None:
 def test_nothing_goes_out_unsigned_or_with_an_id_that_could_be_misread() -> None:
     at = datetime.now(UTC)
     with pytest.raises(ValueError, match="signed"):
-        signing.headers("evt_1", at=at, payload=BODY, with_secrets=[])
+        signing.headers("evt_1", at=at, payload=BODY, with_secrets=[], with_key=KEY)
     with pytest.raises(ValueError, match="full stop"):
-        signing.headers("evt.1", at=at, payload=BODY, with_secrets=[b"x"])
+        signing.headers("evt.1", at=at, payload=BODY, with_secrets=[b"x"], with_key=KEY)
