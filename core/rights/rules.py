@@ -86,7 +86,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         law="UK GDPR",
-        source="UK GDPR Art. 12(3) and 12A; counted as the Information Commissioner's guidance on access requests says",
+        source="UK GDPR Art. 12(3) and 12A (inserted by the Data (Use and Access) Act 2025, s. 76); counted as the "
+        "Information Commissioner's guidance says, and from receipt, though Art. 12A would wait for identity",
         jurisdictions=frozenset({"GB"}),
         answer=_ONE_MONTH,
         extended=_THREE_MONTHS,
