@@ -18,14 +18,12 @@ from core.tenants.service import Caller
 
 
 class TenantView(Struct, frozen=True, kw_only=True):
-    """A platform with its own keys, quota and policies."""
+    """A platform with its own keys and quota. How long it keeps what: GET /v1/retention-policies."""
 
     id: Annotated[str, Meta(examples=["ten_0199b3c4d5e67f8090a1b2c3d4e5f601"])]
     name: Annotated[str, Meta(examples=["Sample Recruiting"])]
     region: Annotated[str, Meta(description="Jobs never leave it.", examples=["local"])]
     state: Annotated[str, Meta(examples=["active"])]
-    photo_retention_seconds: Annotated[int, Meta(examples=[604_800])]
-    headshot_retention_seconds: Annotated[int, Meta(examples=[2_592_000])]
     created_at: datetime
 
 
@@ -53,8 +51,6 @@ def tenant_view(tenant: Tenant) -> TenantView:
         name=tenant.name,
         region=tenant.region,
         state=tenant.state,
-        photo_retention_seconds=tenant.photo_retention_seconds,
-        headshot_retention_seconds=tenant.headshot_retention_seconds,
         created_at=tenant.created_at,
     )
 

@@ -33,13 +33,14 @@ from core.jobs.finish import finish
 from core.jobs.models import FINAL, FairClock, FairShare, Job, JobState
 from core.photos import service as photos
 from core.photos.models import Photo, PhotoState
-from core.photos.service import NEEDS, retention
+from core.photos.service import NEEDS
 from core.queue import Task, wake_after_commit
 from core.subjects import service as subjects
 from core.tenants import quota
 from core.tenants import service as tenants
 from core.tenants.models import Mode, Tenant
 from core.tenants.service import Caller
+from core.terms.policy import DataClass, term_asked
 
 CREDITS_PER_STYLE = 1
 MOST_STYLES = 10
@@ -207,7 +208,7 @@ async def _read(
     if photo.state == PhotoState.REFUSED:
         raise PhotoRefused(findings=(photo.report or {}).get("findings", []))
     tenant = await tenants.get_tenant(session, caller.tenant_id)
-    term = retention(expires_after, policy_seconds=tenant.headshot_retention_seconds)
+    term = await term_asked(session, caller.tenant_id, DataClass.HEADSHOT, expires_after=expires_after)
     return _Order(
         photo=photo,
         tenant=tenant,

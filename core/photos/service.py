@@ -13,7 +13,7 @@ from core.audit import service as audit
 from core.clock import now
 from core.consent import service as consent
 from core.consent.models import Purpose
-from core.errors import ConsentRequired, Gone, NotFound, RetentionOutOfRange
+from core.errors import ConsentRequired, Gone, NotFound
 from core.ids import Prefix, public
 from core.intake.clean import CleanPhoto
 from core.photos.models import Photo, PhotoState
@@ -21,22 +21,12 @@ from core.queue import Task, wake_after_commit
 from core.storage.models import Asset
 from core.storage.service import SealedStore
 from core.subjects import service as subjects
-from core.tenants import service as tenants
 from core.tenants.service import Caller
+from core.terms.policy import DataClass, term_asked
 from core.webhooks import service as webhooks
 
 NEEDS = (Purpose.HEADSHOT, Purpose.BIOMETRIC_PROCESSING)
-SHORTEST_RETENTION_SECONDS = 3600
 MOST_CHECKS = 3
-
-
-def retention(asked: int | None, *, policy_seconds: int) -> timedelta:
-    """The term of an asset: the policy's, or a shorter one. Raises `RetentionOutOfRange`."""
-    if asked is None:
-        return timedelta(seconds=policy_seconds)
-    if not SHORTEST_RETENTION_SECONDS <= asked <= policy_seconds:
-        raise RetentionOutOfRange(minimum=SHORTEST_RETENTION_SECONDS, maximum=policy_seconds)
-    return timedelta(seconds=asked)
 
 
 async def admit(session: AsyncSession, *, caller: Caller, subject_id: UUID, expires_after: int | None) -> None:
@@ -44,8 +34,7 @@ async def admit(session: AsyncSession, *, caller: Caller, subject_id: UUID, expi
     caller.require_active()
     await subjects.get(session, subject_id)
     await consent.require(session, subject_id, *NEEDS)
-    tenant = await tenants.get_tenant(session, caller.tenant_id)
-    retention(expires_after, policy_seconds=tenant.photo_retention_seconds)
+    await term_asked(session, caller.tenant_id, DataClass.PHOTO, expires_after=expires_after)
 
 
 async def accept(
@@ -64,8 +53,7 @@ async def accept(
     # 2. No face is stored before a grant.
     await consent.require(session, subject_id, *NEEDS)
     # 3. Seal.
-    tenant = await tenants.get_tenant(session, caller.tenant_id)
-    expires_at = now() + retention(expires_after, policy_seconds=tenant.photo_retention_seconds)
+    expires_at = now() + await term_asked(session, caller.tenant_id, DataClass.PHOTO, expires_after=expires_after)
     asset = await store.write(
         session,
         tenant_id=caller.tenant_id,

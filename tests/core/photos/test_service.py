@@ -8,7 +8,7 @@ from sqlmodel import select
 from core.bootstrap import Parts
 from core.consent import service as consent
 from core.consent.models import Purpose
-from core.errors import ConsentRequired, Gone, RetentionOutOfRange
+from core.errors import ConsentRequired, Gone
 from core.photos import service
 from core.photos.models import Photo, PhotoState
 from core.queue import LANES, Task
@@ -145,17 +145,6 @@ async def test_a_look_that_never_happened_is_not_counted(parts: Parts) -> None:
             await service.undo_check(session, photo_id)
     async with parts.database.tenant(platform.tenant_id) as session:
         assert (await service.get(session, photo_id)).state == PhotoState.CHECKING
-
-
-@pytest.mark.parametrize(("asked", "kept"), [(None, 1000_000), (3600, 3600), (1000_000, 1000_000)])
-def test_a_request_may_shorten_the_term(asked: int | None, kept: int) -> None:
-    assert service.retention(asked, policy_seconds=1000_000).total_seconds() == kept
-
-
-@pytest.mark.parametrize("asked", [0, -1, 3599, 1000_001])
-def test_a_request_may_not_lengthen_the_term(asked: int) -> None:
-    with pytest.raises(RetentionOutOfRange):
-        service.retention(asked, policy_seconds=1000_000)
 
 
 async def test_the_sweep_finds_photos_whose_token_was_lost(parts: Parts) -> None:
