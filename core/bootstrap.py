@@ -13,6 +13,7 @@ from core.queue import Queue
 from core.settings import Settings
 from core.storage.service import SealedStore
 from core.storage.store import open_store
+from core.storage.tombstones import Tombstones
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Parts:
     queue: Queue
     keyring: Keyring
     store: SealedStore
+    tombstones: Tombstones
     provenance: Provenance
     door: Door
 
@@ -38,6 +40,8 @@ async def open_parts(settings: Settings | None = None) -> AsyncIterator[Parts]:
         queue = await Queue.open(settings.queue)
         stack.push_async_callback(queue.close)
         database.session_info["queue"] = queue
+        tombstones = Tombstones(open_store(settings.tombstones))
+        database.session_info["tombstones"] = tombstones
         keyring = Keyring(database, open_provider(settings.keys, environment=settings.environment), settings.keys)
         await keyring.start()
         stack.push_async_callback(keyring.close)
@@ -49,6 +53,7 @@ async def open_parts(settings: Settings | None = None) -> AsyncIterator[Parts]:
             queue=queue,
             keyring=keyring,
             store=store,
+            tombstones=tombstones,
             provenance=provenance,
             door=Door(settings.api),
         )

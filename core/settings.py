@@ -1,8 +1,9 @@
 """Everything that a deployment may set, grouped, frozen and read once.
 
-Each group reads `LIKENESS_<GROUP>_<FIELD>` from the environment. The four places that hold state are named by URL:
+Each group reads `LIKENESS_<GROUP>_<FIELD>` from the environment. The five places that hold state are named by URL:
 `LIKENESS_DATABASE_URL` (and its siblings for the other roles), `LIKENESS_QUEUE_URL`, `LIKENESS_STORAGE_URL`,
-`LIKENESS_KEYS_URL`. `likeness up` fills them in with the embedded parts under `var/` when they are not set.
+`LIKENESS_TOMBSTONES_URL`, `LIKENESS_KEYS_URL`. `likeness up` fills them in with the embedded parts under `var/` when
+they are not set.
 """
 
 from functools import cached_property
@@ -50,6 +51,28 @@ class StorageSettings(BaseSettings):
 
     model_config = _group("STORAGE")
     url: str
+
+
+class TombstoneSettings(BaseSettings):
+    """The tombstone ledger: a place of its own, apart from the objects and from every backup. A URL as for storage."""
+
+    model_config = _group("TOMBSTONES")
+    url: str
+
+
+class BackupSettings(BaseSettings):
+    """Backups, and how long a copy of anything may live.
+
+    url: where `likeness backup` puts them, and `likeness backups` looks. None: the command must name a folder.
+    horizon_days: a backup of the database and the objects is pruned after this.
+    keys_days: a backup of the key store is pruned after this, and no copy of it made elsewhere (a snapshot of a disk,
+        an archive of the write-ahead log) may live longer. An erasure's second moment is reckoned from it.
+    """
+
+    model_config = _group("BACKUP")
+    url: str | None = None
+    horizon_days: int = Field(default=35, ge=1)
+    keys_days: int = Field(default=7, ge=1)
 
 
 class KeySettings(BaseSettings):
@@ -162,6 +185,16 @@ class Settings(BaseSettings):
     def storage(self) -> StorageSettings:
         """The object store."""
         return StorageSettings()
+
+    @cached_property
+    def tombstones(self) -> TombstoneSettings:
+        """The tombstone ledger."""
+        return TombstoneSettings()
+
+    @cached_property
+    def backup(self) -> BackupSettings:
+        """Backups."""
+        return BackupSettings()
 
     @cached_property
     def keys(self) -> KeySettings:

@@ -124,6 +124,14 @@ def storage_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def tombstones_url(tmp_path: Path) -> str:
+    """An empty tombstone ledger."""
+    folder = tmp_path / "tombstones"
+    folder.mkdir()
+    return folder.as_uri()
+
+
+@pytest.fixture
 def keys_url(tmp_path: Path) -> str:
     """An empty key folder."""
     folder = tmp_path / "keys"
@@ -133,7 +141,11 @@ def keys_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def settings_env(
-    database_settings: DatabaseSettings, queue_settings: QueueSettings, storage_url: str, keys_url: str
+    database_settings: DatabaseSettings,
+    queue_settings: QueueSettings,
+    storage_url: str,
+    tombstones_url: str,
+    keys_url: str,
 ) -> dict[str, str]:
     """The environment of a child process that shares all of the above."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS_")}
@@ -145,6 +157,7 @@ def settings_env(
         "LIKENESS_DATABASE_POOL_SIZE": "5",
         "LIKENESS_QUEUE_URL": queue_settings.url.get_secret_value(),
         "LIKENESS_STORAGE_URL": storage_url,
+        "LIKENESS_TOMBSTONES_URL": tombstones_url,
         "LIKENESS_KEYS_URL": keys_url,
     }
 

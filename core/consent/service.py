@@ -28,6 +28,7 @@ from core.consent.policy import ALWAYS_CONSENT, Circumstances
 from core.errors import ConsentRequired, Gone, NotFound, NoticeUnknown, OptedOut, StateConflict, Unacceptable
 from core.ids import Prefix, public
 from core.keyring.service import Keyring
+from core.storage.tombstones import Kind, remember
 from core.subjects import service as subjects
 from core.subjects.models import Subject
 from core.webhooks import service as webhooks
@@ -284,6 +285,10 @@ async def _append(session: AsyncSession, entry: Consent, *, actor: str) -> None:
         entry.id = UUID(int=newest.int + 1)
     session.add(entry)
     await session.flush()
+    if entry.action in {Action.WITHDRAWN, Action.OPTED_OUT}:
+        # A restore must not bring a consent back to life.
+        said = {"subject": entry.subject_id.hex, "purpose": entry.purpose}
+        await remember(session, Kind.CONSENT, tenant_id=entry.tenant_id, id=entry.id, **said)
     await audit.append(
         session,
         tenant_id=entry.tenant_id,

@@ -4,6 +4,7 @@
         1. tombstone     the epoch rises and the tombstone stands: whoever works for the person stops before any effect
         2. key           the person's key is destroyed: when this commits, nothing sealed for them can be read again,
                          and every process forgets its copy within `EVICTION`
+           The tombstone ledger, apart from every backup, has heard of it before that (`core.storage.tombstones`).
         3. receivers     every endpoint that hears of erasures is told, and noted as asked for its confirmation
     finish, on a queue of its own, never behind GPU work; the sweep takes up whatever was left:
         4. jobs          waiting ones end here, running ones at their next step
@@ -48,6 +49,7 @@ from core.rights.models import ErasureReceiver, ErasureState, Step, Tombstone
 from core.rights.tables import forget, remaining, tables_of_people
 from core.storage.models import Asset
 from core.storage.service import SealedStore
+from core.storage.tombstones import Kind, remember_once_committed
 from core.subjects import service as subjects
 from core.subjects.models import Subject
 from core.webhooks import service as webhooks
@@ -83,7 +85,8 @@ async def begin(session: AsyncSession, keyring: Keyring, *, subject_id: UUID, ac
     known = await session.get(Tombstone, subject_id)
     if known is not None:
         return known
-    # 1. Tombstone.
+    # 1. Tombstone, announced in the ledger that no restore touches.
+    await remember_once_committed(session, Kind.SUBJECT, tenant_id=subject.tenant_id, id=subject_id)
     subject.erasure_epoch += 1
     subject.erased_at = now()
     session.add(subject)
@@ -234,7 +237,7 @@ async def _delete_objects(database: Database, store: SealedStore, tenant_id: UUI
             assets = (await session.exec(query)).all()
             counted = Counter(asset.kind for asset in assets)
             for asset in assets:
-                await store.delete(session, asset)
+                await store.delete(session, asset, with_person=True)
             tombstone = await held(session, subject_id)
             tombstone.objects_deleted += len(assets)
             tombstone.count("objects", counted)

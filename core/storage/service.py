@@ -4,7 +4,8 @@ Invariants of this file:
 - Clear bytes are in memory alone, block by block; nothing writes them anywhere.
 - The object goes first, the row after it, so that a crash leaves at most an object that no row names. The reaper
   finds it; meanwhile its key is nowhere, and it is noise.
-- On erasure, too, the object goes first, so that a row that says `erased` tells the truth.
+- On erasure, too, the object goes first, so that a row that says `erased` tells the truth. Before it goes, the
+  tombstone ledger knows of it, so that no restore brings it back.
 """
 
 import logging
@@ -25,6 +26,7 @@ from core.keyring.sealing import open_all, open_stream, seal_stream
 from core.keyring.service import Keyring
 from core.storage.models import Asset, AssetKind, AssetState
 from core.storage.store import STAGING, Objects
+from core.storage.tombstones import Kind, remember
 
 logger = logging.getLogger("likeness.storage")
 
@@ -94,8 +96,13 @@ class SealedStore:
         key, context = await self._key(asset)
         return await open_all(key, context, await self.objects.get_stream(asset.object_name))
 
-    async def delete(self, session: AsyncSession, asset: Asset) -> None:
-        """Delete the object, then its key, and say so in the row. Safe to repeat. Raises StorageUnavailable."""
+    async def delete(self, session: AsyncSession, asset: Asset, *, with_person: bool = False) -> None:
+        """Delete the object, then its key, and say so in the row. Safe to repeat. Raises StorageUnavailable.
+
+        with_person: the whole person is being erased, whose own entry in the tombstone ledger covers the asset.
+        """
+        if not with_person:
+            await remember(session, Kind.ASSET, tenant_id=asset.tenant_id, id=asset.id)
         await self.objects.delete_all_versions(asset.object_name)
         if asset.state == AssetState.ERASED:
             return

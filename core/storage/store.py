@@ -26,7 +26,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import GCSStore, LocalStore, ObjectStore, from_url
 
 from core.errors import IntegrityError, StorageUnavailable
-from core.settings import StorageSettings
+from core.settings import StorageSettings, TombstoneSettings
 
 if TYPE_CHECKING:
     from obstore import GetResult  # it has no name at run time
@@ -48,7 +48,7 @@ class ObjectMissing(IntegrityError):
     """A row names an object that is not there."""
 
 
-def open_store(settings: StorageSettings) -> "Objects":
+def open_store(settings: StorageSettings | TombstoneSettings) -> "Objects":
     """The store that the settings name. Cloud stores take credentials and options from their usual environment."""
     url = urlsplit(settings.url)
     if url.scheme == "file":
@@ -140,6 +140,13 @@ class Objects:
         with _answering():
             async for metas in obstore.list(self._store, chunk_size=_LIST_CHUNK):
                 if names := [meta["path"] for meta in metas if meta["last_modified"] < moment]:
+                    yield names
+
+    async def list_under(self, folder: str, *, before: datetime | None = None) -> AsyncIterator[list[str]]:
+        """Names of the objects in a folder, in lists of at most 500; before: only those last written before then."""
+        with _answering():
+            async for metas in obstore.list(self._store, prefix=folder, chunk_size=_LIST_CHUNK):
+                if names := [meta["path"] for meta in metas if before is None or meta["last_modified"] < before]:
                     yield names
 
     async def health(self) -> None:

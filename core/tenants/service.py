@@ -14,6 +14,7 @@ from core.db import Database
 from core.errors import CredentialExpired, CredentialInvalid, NotFound, ScopeMissing, TenantSuspended, Unacceptable
 from core.ids import Prefix, new_id, public
 from core.keyring.service import Keyring
+from core.storage.tombstones import Kind, remember
 from core.tenants import credentials
 from core.tenants.models import ApiKey, Mode, Quota, Tenant, TenantState
 from core.webhooks import service as webhooks
@@ -224,6 +225,7 @@ async def revoke_api_key(session: AsyncSession, *, tenant_id: UUID, key_id: UUID
     """End a key at once. Revoking it again changes nothing."""
     key = await get_api_key(session, key_id)
     if key.revoked_at is None:
+        await remember(session, Kind.API_KEY, tenant_id=tenant_id, id=key_id)
         key.revoked_at = now()
         session.add(key)
         await audit.append(

@@ -63,6 +63,7 @@ async def examine(home: Home) -> list[Finding]:
     """Look at every part. Never raises: what cannot be looked at is a finding."""
     settings = {
         "LIKENESS_STORAGE_URL": (home.folder / "objects").as_uri(),
+        "LIKENESS_TOMBSTONES_URL": (home.folder / "tombstones").as_uri(),
         "LIKENESS_KEYS_URL": (home.folder / "keys").as_uri(),
         **home.kept_environment(),
         **{name: value for name, value in os.environ.items() if name.startswith("LIKENESS_")},

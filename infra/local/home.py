@@ -2,6 +2,7 @@
 
 postgres/ valkey/   the data of the embedded servers (or links to it, see `infra.local.account`)
 objects/            sealed objects
+tombstones/         what must stay erased, apart from every backup
 keys/               the root key
 log/                one log a part
 run/                ports, passwords, the operator token, the lock of the supervisor: for their owner alone
@@ -38,7 +39,7 @@ class Home:
     def make(self) -> None:
         """Make the folders. The home itself may be passed through by the account that PostgreSQL runs under."""
         self.folder.mkdir(mode=0o711 if unprivileged() else 0o700, parents=True, exist_ok=True)
-        for folder in (self.run, self.log, self.folder / "objects", self.folder / "keys"):
+        for folder in (self.run, self.log, self.folder / "objects", self.folder / "keys", self.folder / "tombstones"):
             private_folder(folder)
 
     @contextlib.contextmanager

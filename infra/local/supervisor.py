@@ -128,7 +128,7 @@ class Supervisor:
             self.settings["LIKENESS_QUEUE_URL"] = valkey.url
 
     def _place_files(self) -> None:
-        for group, folder in (("STORAGE", "objects"), ("KEYS", "keys")):
+        for group, folder in (("STORAGE", "objects"), ("KEYS", "keys"), ("TOMBSTONES", "tombstones")):
             name = f"LIKENESS_{group}_URL"
             self.settings[name] = self._given.get(name) or (self.home.folder / folder).as_uri()
 
