@@ -92,6 +92,19 @@ def api_answers(url: str) -> Callable[[], Awaitable[bool]]:
     return ready
 
 
+def console_answers(url: str) -> Callable[[], Awaitable[bool]]:
+    """Whether the console can be opened."""
+
+    async def ready() -> bool:
+        try:
+            async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+                return (await client.get(f"{url}/_stcore/health")).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    return ready
+
+
 def file_appears(path: Path) -> Callable[[], Awaitable[bool]]:
     """Whether a worker has written its ready file."""
 

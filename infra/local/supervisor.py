@@ -15,21 +15,24 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from infra.local.errors import LocalError
 from infra.local.home import Home, sha256_of
-from infra.local.parts import Part, Program, api_answers, file_appears
+from infra.local.parts import Part, Program, api_answers, console_answers, file_appears
 from infra.local.postgres import APP, KEYS, OWNER, SYSTEM, Postgres
-from infra.local.remembered import HOST, listen, read_json, write_json
+from infra.local.remembered import HOST, listen, read_json, settle_port, write_json
 from infra.local.valkey import Valkey
 from infra.verify import keep_kit
 
 logger = logging.getLogger("likeness.local")
 
 _USUAL_PORT = 8080
+_USUAL_CONSOLE_PORT = 8501
+_CONSOLE_SCRIPT = Path(__file__).parents[2] / "operator_ui" / "app.py"
 # How long an instance that was killed may take to leave the port.
 _ASKED_PORT_SECONDS = 12.0
 _STEADY_SECONDS = 30.0
@@ -42,6 +45,7 @@ class Supervisor:
 
     overrides: settings for the children that go before those of this process's environment.
     workers: the kinds of worker to run.
+    console: whether to run the operators' console as well, where it is installed.
     say: told in a sentence what happens.
     """
 
@@ -51,15 +55,18 @@ class Supervisor:
         *,
         overrides: Mapping[str, str] | None = None,
         workers: Iterable[str] = ("studio", "light"),
+        console: bool = False,
         say: Callable[[str], None] = logger.info,
     ) -> None:
         self.home = home if isinstance(home, Home) else Home(home)
         self.settings: dict[str, str] = {}
         self.parts: dict[str, Part] = {}
         self.api_url = ""
+        self.console_url = ""
         self.operator_token = ""
         self._given = {**os.environ, **(overrides or {})}
         self._workers = tuple(workers)
+        self._with_console = console and find_spec("streamlit") is not None
         self._say = say
         self._stack = AsyncExitStack()
         self._watches: list[asyncio.Task[None]] = []
@@ -98,9 +105,13 @@ class Supervisor:
         self._place_files()
         await self._migrate()
         await self._settle_api()
+        if self._with_console:
+            await self._settle_console()
         self._stack.callback(self.home.forget_environment)
         self.home.keep_environment(self.settings)
         programs = [self._api(), *(self._worker(kind) for kind in self._workers)]
+        if self._with_console:
+            programs.append(self._console())
         self._stack.push_async_callback(self._stop_together, programs)
         await self._begin_together(programs)
         await keep_kit(self.home, self.settings)
@@ -164,6 +175,29 @@ class Supervisor:
         else:
             self.operator_token = self.home.operator_token()
             self.settings["LIKENESS_API_OPERATOR_TOKEN_SHA256"] = sha256_of(self.operator_token)
+
+    async def _settle_console(self) -> None:
+        remembered = self.home.run / "console.json"
+        wanted = int(self._given.get("LIKENESS_CONSOLE_PORT") or 0)
+        kept = wanted or (read_json(remembered) or {}).get("port") or _USUAL_CONSOLE_PORT
+        self._console_port = await settle_port(kept, patience=1, insist=bool(wanted))
+        write_json(remembered, {"port": self._console_port})
+        self.console_url = self._given.get("LIKENESS_CONSOLE_PUBLIC_URL") or f"http://{HOST}:{self._console_port}"
+        self.settings["LIKENESS_CONSOLE_PUBLIC_URL"] = self.console_url
+
+    def _console(self) -> Program:
+        # A client as any other: of all that the instance knows, it is told where the API is and what its own name is.
+        told = {name: value for name, value in self._given.items() if not name.startswith("LIKENESS_")}
+        told |= {name: value for name, value in self._given.items() if name.startswith("LIKENESS_CONSOLE_")}
+        told |= {"LIKENESS_CONSOLE_API_URL": self.api_url, "LIKENESS_CONSOLE_PUBLIC_URL": self.console_url}
+        where = ["--server.address", HOST, "--server.port", str(self._console_port)]
+        return Program(
+            "console",
+            ["streamlit", "run", str(_CONSOLE_SCRIPT), *where],
+            log=self.home.log / "console.log",
+            environment=told,
+            ready=console_answers(f"http://{HOST}:{self._console_port}"),
+        )
 
     def _api(self) -> Program:
         arguments = ["uvicorn", "api.main:create_app", "--factory", "--no-access-log", "--no-server-header"]

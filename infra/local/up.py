@@ -25,7 +25,7 @@ async def up(home: Home) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, leave)
     try:
-        async with Supervisor(home, say=_say) as instance:
+        async with Supervisor(home, say=_say, console=True) as instance:
             _welcome(instance)
             await asyncio.Event().wait()
     except asyncio.CancelledError:
@@ -40,11 +40,13 @@ async def up(home: Home) -> None:
 def _welcome(instance: Supervisor) -> None:
     where = instance.home.operator_token_file
     token = f"in {where}" if instance.operator_token else "the one that LIKENESS_API_OPERATOR_TOKEN_SHA256 names"
+    console = instance.console_url or "not installed; `make install` brings it"
     _say(
         f"""
 Likeness is up.
   API             {instance.api_url}
   documentation   {instance.api_url}/docs
+  console         {console}
   operator token  {token}
   logs            {instance.home.log}
   a first tenant  {sys.argv[0]} tenant create "My company" --credits 100

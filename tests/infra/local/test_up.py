@@ -67,7 +67,7 @@ def children_of(pid: int) -> dict[str, int]:
         text=True,
     ).stdout
     marks = {"postgres -D": "postgres", "valkey-server": "valkey", "uvicorn": "api"}
-    marks |= {"worker studio": "studio", "worker light": "light"}
+    marks |= {"worker studio": "studio", "worker light": "light", "streamlit run": "console"}
     found: dict[str, int] = {}
     for line in listed.splitlines():
         number, arguments = line.split(None, 1)
@@ -143,7 +143,22 @@ def test_no_part_that_runs_on_knows_the_owner_of_the_tables(running: subprocess.
             assert b"likeness_owner" not in environment.read_bytes()
 
 
-@pytest.mark.parametrize("part", ["postgres", "valkey", "api", "light"])
+def test_the_console_runs_and_holds_no_credential_of_database_queue_storage_or_keys(
+    likeness: Command, running: subprocess.Popen[bytes]
+) -> None:
+    found = re.search(r"console\s+(http\S+)", likeness.said())
+    assert found is not None
+    page = httpx.get(f"{found[1]}/", headers={"Accept": "text/html"}, trust_env=False, follow_redirects=True)
+    assert page.status_code == 200
+    assert "Sign in" in page.text
+    environment = Path(f"/proc/{children_of(running.pid)['console']}/environ")
+    if environment.exists():
+        told = {line.partition(b"=")[0] for line in environment.read_bytes().split(b"\0")}
+        ours = {name for name in told if name.startswith(b"LIKENESS_")}
+        assert ours == {b"LIKENESS_CONSOLE_API_URL", b"LIKENESS_CONSOLE_PUBLIC_URL"}
+
+
+@pytest.mark.parametrize("part", ["postgres", "valkey", "api", "light", "console"])
 def test_a_killed_part_comes_back_and_nothing_is_lost(
     likeness: Command, running: subprocess.Popen[bytes], part: str
 ) -> None:
@@ -160,7 +175,7 @@ def test_killing_the_supervisor_ends_its_parts_and_the_next_start_finds_all_data
 ) -> None:
     made = json.loads(likeness("tenant", "create", "Kept", "--json").stdout)
     url, parts = likeness.api_url, children_of(running.pid)
-    assert len(parts) == 5
+    assert len(parts) == 6
     running.kill()
     running.wait()
     wait_until(lambda: all(gone(pid) for pid in parts.values()), seconds=40)

@@ -1,0 +1,60 @@
+"""What every page is made of: a heading that says which question it answers, figures in a row, empty states."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from operator_ui.session import needs
+from operator_ui.words import plain
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number at a glance. hint: what it counts."""
+
+    label: str
+    value: str
+    note: str = ""
+    hint: str = ""
+    bad: bool = False
+
+
+def heading(title: str, question: str) -> None:
+    """The page's name and the question that it answers."""
+    st.title(title, anchor=False)
+    st.caption(question)
+
+
+def figures(row: Sequence[Figure]) -> None:
+    """Figures side by side; on a phone, below one another."""
+    with st.container(horizontal=True, gap="small"):
+        for figure in row:
+            st.metric(
+                figure.label,
+                figure.value,
+                delta=figure.note or None,
+                delta_color="red" if figure.bad else "off",
+                delta_arrow="off",
+                help=figure.hint or None,
+                border=True,
+                width=190,
+            )
+
+
+def nothing(said: str, then: str = "") -> None:
+    """An empty state: why there is nothing here, and what to do if that is a surprise."""
+    with st.container(border=True):
+        st.markdown(f":material/check_circle: {plain(said)}" + (f"  \n:gray[{plain(then)}]" if then else ""))
+
+
+def section(title: str, note: str = "") -> None:
+    """A heading inside a page."""
+    st.subheader(title, anchor=False)
+    if note:
+        st.caption(note)
+
+
+def roles(*allowed: str) -> None:
+    """Say beside an action whose it is."""
+    st.caption(f":material/badge: {needs(*allowed)}.")

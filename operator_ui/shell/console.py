@@ -1,0 +1,53 @@
+"""What runs for each visitor: who they are, the pages that they may see, and the page that they are on."""
+
+from html import escape
+
+import streamlit as st
+
+from operator_ui import session, theme
+from operator_ui.client import SignedOut, Trouble
+from operator_ui.door import STATIC
+from operator_ui.pages import PAGES
+from operator_ui.views import Session
+from operator_ui.words import moment
+
+st.set_page_config(page_title="Likeness console", page_icon="/door/mark.svg", layout="wide")
+theme.apply()
+st.logo(str(STATIC / "name.svg"), size="large", icon_image=str(STATIC / "mark.svg"))
+
+
+def _who(visit: Session) -> None:
+    operator = visit.operator
+    ends = f" · session ends {moment(visit.expires_at)}" if visit.expires_at else ""
+    st.html(
+        f'<div class="lk-who">{escape(operator.name)}<br>'
+        f'<span class="quiet">{escape(session.role_name(operator.role))}{escape(ends)}</span><br>'
+        '<a href="/sign-out" target="_self">Sign out everywhere</a></div>'
+    )
+
+
+def main() -> None:
+    """One run."""
+    sections = {
+        name: [st.Page(page.show, title=page.title, icon=page.icon, url_path=page.path, default=page.path == "now")
+               for page in pages]
+        for name, pages in PAGES.items()
+    }  # fmt: skip
+    chosen = st.navigation(sections, position="sidebar", expanded=True)
+    st.session_state["page"] = f"/{chosen.url_path}"
+    try:
+        visit = session.visit()
+    except SignedOut:
+        session.signed_out()
+        return
+    except Trouble as trouble:
+        session.show(trouble)
+        st.button("Try again", icon=":material/refresh:", type="primary")
+        return
+    with st.sidebar:
+        _who(visit)
+    with session.troubles():
+        chosen.run()
+
+
+main()
