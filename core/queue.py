@@ -32,6 +32,7 @@ class Task(StrEnum):
     RUN_JOB = "run_job"
     DELIVER = "deliver"
     ERASE = "erase"
+    LEAVE = "leave"
 
 
 class _Session(Protocol):
@@ -46,6 +47,7 @@ LANES: dict[Task, Lane] = {
     Task.RUN_JOB: Lane.STUDIO,
     Task.DELIVER: Lane.COURIER,
     Task.ERASE: Lane.RIGHTS,
+    Task.LEAVE: Lane.RIGHTS,
 }
 
 

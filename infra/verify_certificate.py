@@ -10,12 +10,15 @@ newline. Its three members are the `certificate` itself, what the audit `log` sa
 when each of these holds:
 
     1. form         the file is exactly the canonical form of what it says, so nothing can hide in its spelling
-    2. signature    Ed25519, by a published key, over "likeness.erasure-certificate.v1", a newline, and the canonical
-                    form of {certificate, log}
+    2. signature    Ed25519, by a published key, over the certificate's `format`, a newline, and the canonical form of
+                    {certificate, log}
     3. binding      the log's leaf commits to this very certificate: commitment = HMAC-SHA-256(salt, its digest)
     4. inclusion    the leaf is in the log: its audit path (RFC 6962) leads to the root of the checkpoint
     5. checkpoint   that root was signed as the state of this tenant's log (C2SP tlog-checkpoint)
     6. sense        the times are in order, and no scan found anything
+
+There are three kinds, told apart by `format`: of one person, of a whole tenant that left, and the second part of
+either, which says that no backup holds the key any more (`verify_both` checks that it belongs to its first).
 
 The log is why a certificate cannot be made up later or exist in two versions: whoever keeps an earlier checkpoint can
 have it proved that the log only grew (`check_consistency`), or read the whole log again (`check_log`).
@@ -31,7 +34,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 FORMAT = "likeness.erasure-certificate.v1"
+TENANT_FORMAT = "likeness.tenant-erasure-certificate.v1"
+HORIZON_FORMAT = "likeness.backup-horizon.v1"
+# What the log's leaf of each kind of document is called.
+LEAF_KINDS = {
+    FORMAT: "erasure.certified",
+    TENANT_FORMAT: "tenant.erased",
+    HORIZON_FORMAT: "erasure.horizon_passed",
+}
 LARGEST_BYTES = 1 << 20
 _HEX = re.compile(r"(?:[0-9a-f]{2})+")
 _SIGNATURE_LINE = re.compile(r"— (\S+) ([A-Za-z0-9+/]+=*)")
@@ -84,11 +95,12 @@ def verify(document: bytes, keys: Keys) -> dict[str, Any]:
     key = keys.get(str(signature["kid"]))
     if key is None:
         raise NotVerified("signature: by a key that is not among the published ones")
-    signed = FORMAT.encode() + b"\n" + canonical({"certificate": certificate, "log": log})
+    form = str(certificate.get("format"))
+    if form not in LEAF_KINDS:
+        raise NotVerified("form: another format")
+    signed = form.encode() + b"\n" + canonical({"certificate": certificate, "log": log})
     _check_signature(key, _unhex(signature["value"]), signed, "signature: it does not verify")
     # 3. Binding.
-    if certificate.get("format") != FORMAT:
-        raise NotVerified("binding: another format")
     entry = str(log.get("entry"))
     leaf = _members(_parse(entry.encode()))
     _check_binding(certificate, leaf, salt=_unhex(log.get("salt")))
@@ -118,11 +130,16 @@ def _check_binding(certificate: dict[str, Any], leaf: dict[str, Any], *, salt: b
     commitment = hmac.digest(salt, canonical(bound), "sha256").hex()
     if not hmac.compare_digest(commitment, str(leaf.get("commitment"))):
         raise NotVerified("binding: the log's leaf is about another certificate")
-    if leaf.get("kind") != "erasure.certified" or f"ten_{leaf.get('tenant')}" != certificate.get("tenant"):
+    if leaf.get("kind") != LEAF_KINDS[str(certificate["format"])] or f"ten_{leaf.get('tenant')}" != certificate.get(
+        "tenant"
+    ):
         raise NotVerified("binding: the log's leaf is about something else")
 
 
 def _check_sense(certificate: dict[str, Any]) -> None:
+    if certificate["format"] == HORIZON_FORMAT:
+        _check_horizon(certificate)
+        return
     try:
         times = [datetime.fromisoformat(certificate[name]) for name in ("shredded_at", "erased_at", "issued_at")]
         clean = all(scan["found"] == 0 for scan in certificate["scans"])
@@ -133,6 +150,40 @@ def _check_sense(certificate: dict[str, Any]) -> None:
         raise NotVerified("sense: its times are not in order")
     if not clean or not complete:
         raise NotVerified("sense: a scan found something, or was not made")
+
+
+def _check_horizon(second: dict[str, Any]) -> None:
+    try:
+        shredded, passed, issued = (
+            datetime.fromisoformat(second[name]) for name in ("shredded_at", "passed_at", "issued_at")
+        )
+        days, destroyed = int(second["horizon_days"]), [int(one) for one in second["tenant_key_versions_destroyed"]]
+        held, version = int(second["copies"]["held"]), int(second["tenant_key_version"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise NotVerified("sense: times or versions are missing") from error
+    shredded, passed, issued = times
+    if not shredded + timedelta(days=days) <= passed <= issued:
+        raise NotVerified("sense: its horizon was not past")
+    if held or destroyed != list(range(1, version + 1)):
+        raise NotVerified("sense: a copy or a version of the key is left")
+
+
+def verify_both(first: bytes, second: bytes, keys: Keys) -> dict[str, Any]:
+    """The second part, if it holds and is about this very certificate, which holds as well. Raises NotVerified."""
+    certificate, horizon = verify(first, keys), verify(second, keys)
+    if horizon["format"] != HORIZON_FORMAT or certificate["format"] == HORIZON_FORMAT:
+        raise NotVerified("second part: these are not a certificate and its second part")
+    if (
+        horizon.get("certificate") != certificate.get("id")
+        or horizon.get("sha256") != hashlib.sha256(first).hexdigest()
+    ):
+        raise NotVerified("second part: it is about another certificate")
+    for name in ("tenant", "subject", "shredded_at"):
+        if horizon.get(name) != certificate.get(name):
+            raise NotVerified("second part: it contradicts the certificate")
+    if horizon["tenant_key_version"] < certificate["backups"]["tenant_key_version"]:
+        raise NotVerified("second part: it does not reach the key of the certificate")
+    return horizon
 
 
 @dataclass(frozen=True)
@@ -294,28 +345,53 @@ def _check_signature(public_key: bytes, signature: bytes, message: bytes, otherw
         raise NotVerified(otherwise) from error
 
 
-def verify_files(certificate: Path, keys: Path | None = None) -> dict[str, Any]:
-    """The certificate in a file, checked with the keys in another: by default `keys.json` beside it."""
+def verify_files(certificate: Path, keys: Path | None = None, second: Path | None = None) -> dict[str, Any]:
+    """The certificate in a file, checked with the keys in another: by default `keys.json` beside it.
+
+    second: its second part. Then both are checked, and that they belong together, and the second is the answer.
+    """
     keys = keys or certificate.with_name("keys.json")
     try:
-        return verify(certificate.read_bytes(), read_keys(keys.read_bytes()))
+        published = read_keys(keys.read_bytes())
+        if second is not None:
+            return verify_both(certificate.read_bytes(), second.read_bytes(), published)
+        return verify(certificate.read_bytes(), published)
     except OSError as error:
         raise NotVerified(f"files: {error.filename} cannot be read") from error
 
 
 def describe(certificate: dict[str, Any]) -> str:
     """What a certificate says, in a few lines."""
+    if certificate["format"] == HORIZON_FORMAT:
+        return _described(
+            {
+                "second part of": certificate["certificate"],
+                "subject": f"{certificate.get('subject') or 'all people'} of {certificate['tenant']}",
+                "key destroyed": certificate["shredded_at"],
+                "horizon passed": f"{certificate['passed_at']} ({certificate['horizon_days']} days)",
+                "tenant keys": f"versions 1 to {certificate['tenant_key_version']} destroyed",
+                "means": certificate["meaning"],
+            }
+        )
     objects = ", ".join(f"{one['count']} {one['class']}" for one in certificate["erased"]["objects"]) or "none"
     scans = ", ".join(f"{scan['store']} ({scan['looked_at']})" for scan in certificate["scans"])
     lines = {
         "certificate": certificate["id"],
-        "subject": f"{certificate['subject']} of {certificate['tenant']}",
+        "subject": f"{certificate.get('subject') or _people(certificate)} of {certificate['tenant']}",
         "key destroyed": certificate["shredded_at"],
         "all else gone": certificate["erased_at"],
         "objects erased": objects,
         "scanned, clean": scans,
         "backups": f"{certificate['backups']['state']}: {certificate['backups']['meaning']}",
     }
+    return _described(lines)
+
+
+def _people(certificate: dict[str, Any]) -> str:
+    return f"all {certificate['erased']['people']} people"
+
+
+def _described(lines: dict[str, str]) -> str:
     return "\n".join(f"{name:<15} {text}" for name, text in lines.items())
 
 
@@ -324,9 +400,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Check a Likeness erasure certificate, offline.")
     parser.add_argument("certificate", type=Path)
     parser.add_argument("--keys", type=Path, help="the published keys; by default keys.json beside the certificate")
+    parser.add_argument("--second", type=Path, help="its second part: that the backup horizon has passed")
     asked = parser.parse_args()
     try:
-        found = verify_files(asked.certificate, asked.keys)
+        found = verify_files(asked.certificate, asked.keys, asked.second)
     except NotVerified as error:
         sys.stderr.write(f"NOT VERIFIED: {error}\n")
         return 1

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from arq.worker import Worker, func
 from redis.exceptions import RedisError
@@ -61,15 +61,15 @@ LANES_OF: dict[Kind, tuple[Lane, ...]] = {
 def serve_lane(lane: Lane, hands: Hands) -> Worker:
     """An arq worker for one lane: JSON only, no results kept, no tries of its own, no signal handlers."""
     settings = hands.parts.settings
-    function: Any
-    function, at_once = {
-        Lane.CHECKS: (tasks.check_photo, LOOKS_AT_ONCE),
-        Lane.STUDIO: (tasks.run_job, settings.worker.concurrency),
-        Lane.COURIER: (tasks.deliver, DELIVERIES_AT_ONCE),
-        Lane.RIGHTS: (tasks.erase, ERASURES_AT_ONCE),
+    served: tuple[Any, ...]
+    served, at_once = {
+        Lane.CHECKS: ((tasks.check_photo,), LOOKS_AT_ONCE),
+        Lane.STUDIO: ((tasks.run_job,), settings.worker.concurrency),
+        Lane.COURIER: ((tasks.deliver,), DELIVERIES_AT_ONCE),
+        Lane.RIGHTS: ((tasks.erase, tasks.leave), ERASURES_AT_ONCE),
     }[lane]
     return Worker(
-        functions=[func(function, name=function.__name__)],
+        functions=[func(cast("Any", function), name=function.__name__) for function in served],
         queue_name=lane.value,
         redis_settings=redis_settings(settings.queue),
         job_serializer=encode,

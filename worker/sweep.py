@@ -18,6 +18,7 @@ from core.queue import Task
 from core.retention.expire import erase_expired
 from core.rights import checkpoints, deadlines
 from core.rights import erase as erasure
+from core.rights import leave as departure
 from worker.hands import Hands
 
 logger = logging.getLogger("likeness.worker")
@@ -60,6 +61,14 @@ async def wake_for_erasures(hands: Hands) -> None:
         unfinished = await erasure.unfinished(session, limit=AT_ONCE)
     for tenant_id, subject_id in unfinished:
         await hands.parts.queue.wake(Task.ERASE, tenant_id, subject_id, once=f"{hands.name}:{subject_id.hex}")
+
+
+async def wake_for_departures(hands: Hands) -> None:
+    """Send a token for every tenant that left and is not certified yet."""
+    async with hands.parts.database.system() as session:
+        unfinished = await departure.unfinished(session, limit=AT_ONCE)
+    for tenant_id in unfinished:
+        await hands.parts.queue.wake(Task.LEAVE, tenant_id, once=f"{hands.name}:{tenant_id.hex}")
 
 
 async def sequence_logs(hands: Hands) -> None:
@@ -108,5 +117,11 @@ async def go_round(hands: Hands, rounds: tuple[Round, ...], *, every_seconds: fl
 
 
 STUDIO_ROUNDS: tuple[Round, ...] = (rescue_jobs, wake_for_photos, wake_for_jobs)
-LIGHT_ROUNDS: tuple[Round, ...] = (rescue_jobs, wake_for_erasures, sequence_logs, mind_rights_requests)
+LIGHT_ROUNDS: tuple[Round, ...] = (
+    rescue_jobs,
+    wake_for_erasures,
+    wake_for_departures,
+    sequence_logs,
+    mind_rights_requests,
+)
 HOUSEKEEPING: tuple[Round, ...] = (expire, reap)

@@ -17,6 +17,7 @@ from core.errors import StateConflict
 from core.jobs.claim import claim
 from core.queue import Task
 from core.rights import erase as erasure
+from core.rights import leave as departure
 from core.rights.certify import certify, due_in
 from worker.hands import Hands
 
@@ -85,3 +86,10 @@ async def erase(hands: Hands, tenant: str, subject: str) -> None:
         return
     with suppress(StateConflict):  # a worker still holds a job of theirs: the erasure stays due, and is swept up
         await certify(parts.database, parts.store, tenant_id=tenant_id, subject_id=subject_id)
+
+
+@quiet
+async def leave(hands: Hands, tenant: str) -> None:
+    """Erase what is left of a tenant whose keys are destroyed, and certify it."""
+    with suppress(StateConflict):  # a process may still hold a key, or a worker a job: it is swept up
+        await departure.finish(hands.parts.database, hands.parts.store, tenant_id=UUID(hex=tenant))

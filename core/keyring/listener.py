@@ -28,7 +28,8 @@ class ShredListener:
     """One connection that listens for as long as the process lives, and connects again when it is lost.
 
     connect_args: keyword arguments of `asyncpg.connect`, for the role of the key store.
-    on_word: called with the payload of each word: `<tenant>:<subject>`, or `<tenant>:*` when tenant keys changed.
+    on_word: called with the payload of each word: `<tenant>:<subject>`, `<tenant>:*` when tenant keys changed,
+        `<tenant>:!` when the tenant left.
     on_gap: called whenever words may have been missed.
     """
 

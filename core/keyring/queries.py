@@ -36,7 +36,7 @@ SUBJECT_KEY = text("""
     FROM keystore.subject_key AS key
     JOIN keystore.tenant_key AS kek
       ON kek.tenant_id = key.tenant_id AND kek.purpose = 'kek' AND kek.version = key.kek_version
-    WHERE key.tenant_id = :tenant AND key.subject_id = :subject
+    WHERE key.tenant_id = :tenant AND key.subject_id = :subject AND kek.state <> 'destroyed'
 """)
 
 TENANT_KEY = text("""
@@ -86,6 +86,24 @@ DESTROY_UNUSED_KEKS = text("""
                       WHERE key.tenant_id = old.tenant_id AND key.kek_version = old.version)
       AND NOT EXISTS (SELECT FROM keystore.tenant_key AS key
                       WHERE key.tenant_id = old.tenant_id AND key.kek_version = old.version)
+""")
+
+SHRED_TENANT = text("""
+    SELECT keystore.shred_tenant() AS keys, current_setting('likeness.tenant_id')::uuid AS tenant
+""")
+
+# What the key store still holds of a tenant: keys of its own that live, wraps of its people, versions that died.
+
+HELD_OF_TENANT = text("""
+    SELECT (SELECT count(*) FROM keystore.tenant_key WHERE tenant_id = :tenant AND state <> 'destroyed') AS own,
+           (SELECT count(*) FROM keystore.subject_key WHERE tenant_id = :tenant) AS people
+""")
+
+NEWEST_KEK = text("SELECT max(version) FROM keystore.tenant_key WHERE tenant_id = :tenant AND purpose = 'kek'")
+
+KEKS = text("""
+    SELECT version, state, root_version, created_at FROM keystore.tenant_key
+    WHERE tenant_id = :tenant AND purpose = 'kek' ORDER BY version
 """)
 
 TELL = text("SELECT pg_notify('likeness_shred', :word)")

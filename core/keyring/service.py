@@ -17,6 +17,8 @@ import unicodedata
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -41,7 +43,18 @@ logger = logging.getLogger("likeness.keyring")
 _INDEX = "index"
 _SECRETS = "secrets"
 _ALL = "*"
+_GONE = "!"
 _PUT_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class KekVersion:
+    """One version of a tenant's KEK. root_version: of the root key that it is, or was, wrapped under."""
+
+    version: int
+    destroyed: bool
+    root_version: int
+    created_at: datetime
 
 
 class Keyring:
@@ -133,6 +146,22 @@ class Keyring:
         after_commit(session, functools.partial(self._forget_subject, shredded.tenant, subject_id))
         return int(shredded.wraps)
 
+    async def shred_tenant(self, session: AsyncSession) -> int:
+        """Destroy all keys of a tenant, in the caller's session of that tenant, whatever the number of its people.
+
+        When that commits, every process forgets them and its people's within 5 s; nothing of the tenant opens again.
+        Returns how many keys there were.
+        """
+        shredded = (await (await session.connection()).execute(queries.SHRED_TENANT)).one()
+        after_commit(session, functools.partial(self._forget_tenant, shredded.tenant))
+        return int(shredded.keys)
+
+    async def held_of_tenant(self, tenant_id: UUID) -> tuple[int, int]:
+        """What the key store still holds of a tenant, past every cache: living keys of its own, wraps of its people."""
+        async with self._keystore(tenant_id) as connection:
+            found = (await connection.execute(queries.HELD_OF_TENANT, {"tenant": tenant_id})).one()
+        return int(found.own), int(found.people)
+
     async def subject_sealer(self, tenant_id: UUID, subject_id: UUID) -> Sealer:
         """The Sealer of a subject. Raises Gone if it was shredded or never was, and KeyProviderUnavailable."""
         place = (tenant_id, subject_id)
@@ -159,12 +188,18 @@ class Keyring:
             return bool(found.scalar_one())
 
     async def key_version(self, tenant_id: UUID) -> int:
-        """The tenant's active KEK version. Raises KeyProviderUnavailable for a tenant without keys."""
+        """The tenant's newest KEK version, also of one that left. Raises KeyProviderUnavailable without any."""
         async with self._keystore(tenant_id) as connection:
-            kek = (await connection.execute(queries.ACTIVE_KEK, {"tenant": tenant_id})).first()
-        if kek is None:
+            version = (await connection.execute(queries.NEWEST_KEK, {"tenant": tenant_id})).scalar_one()
+        if version is None:
             raise KeyProviderUnavailable("The tenant has no keys.")
-        return int(kek.version)
+        return int(version)
+
+    async def kek_versions(self, tenant_id: UUID) -> list[KekVersion]:
+        """Every version that the tenant's KEK ever had, oldest first, and which of them are destroyed."""
+        async with self._keystore(tenant_id) as connection:
+            rows = (await connection.execute(queries.KEKS, {"tenant": tenant_id})).all()
+        return [KekVersion(row.version, row.state == "destroyed", row.root_version, row.created_at) for row in rows]
 
     async def blind_index(self, tenant_id: UUID, field: str, value: str) -> bytes:
         """32 bytes by which a sealed field is found: equal values of one field of one tenant give equal bytes.
@@ -297,6 +332,9 @@ class Keyring:
     def _lifeline(self, place: tuple[UUID, UUID]) -> Lifeline:
         return self._lifelines.setdefault(place, Lifeline())
 
+    async def _forget_tenant(self, tenant_id: UUID) -> None:
+        self._hear(f"{tenant_id}:{_GONE}")
+
     async def _forget_subject(self, tenant_id: UUID, subject_id: UUID) -> None:
         self._hear(f"{tenant_id}:{subject_id}")
 
@@ -305,6 +343,11 @@ class Keyring:
         tenant, _, what = word.partition(":")
         if what == _ALL:
             self._tenant_keys.clear()
+            return
+        if what == _GONE:
+            self._forget_all()
+            for (whose, _), held in list(self._lifelines.items()):
+                held.cut = held.cut or str(whose) == tenant
             return
         try:
             place = (UUID(tenant), UUID(what))

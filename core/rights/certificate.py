@@ -13,11 +13,13 @@ from typing import Any
 from core.audit.log import Inclusion
 from core.ids import Prefix, public
 from core.keyring.signing_keys import SigningKey
-from core.rights.models import ErasureCertificate, ErasureReceiver, Tombstone
+from core.rights.models import Departure, ErasureCertificate, ErasureReceiver, Tombstone
 from core.rights.tables import eraser_of, tables_of_people
 
 FORMAT = "likeness.erasure-certificate.v1"
 LEAF_KIND = "erasure.certified"
+TENANT_FORMAT = "likeness.tenant-erasure-certificate.v1"
+TENANT_LEAF_KIND = "tenant.erased"
 
 # What the tables do not declare, because no row of theirs belongs to a person.
 _ALWAYS_LEFT: tuple[tuple[str, str], ...] = (
@@ -95,6 +97,44 @@ def body_of(
     }
 
 
+def tenant_body_of(
+    departure: Departure, *, kept: Mapping[str, int], key_version: int, issued_at: datetime
+) -> dict[str, Any]:
+    """What is certified of a tenant that left. kept: table → rows that stay. key_version: its newest, and its last."""
+    if departure.certificate_id is None:
+        raise ValueError("a certificate has an id")
+    how = {table.name: eraser_of(table) for table in tables_of_people(and_platforms=True)}
+    removed = departure.removed
+    classes = {name.removeprefix("objects."): n for name, n in removed.items() if name.startswith("objects.")}
+    return {
+        "format": TENANT_FORMAT,
+        "id": public(Prefix.CERTIFICATE, departure.certificate_id),
+        "tenant": public(Prefix.TENANT, departure.tenant_id),
+        "shredded_at": _time(departure.shredded_at),
+        "erased_at": _time(departure.erased_at),
+        "issued_at": _time(issued_at),
+        "steps": dict(departure.steps),
+        "archive": {"sha256": departure.archive_sha256, "taken_at": _time(departure.archived_at)},
+        "erased": {
+            "keys": [
+                {"class": "tenant key", "count": removed.get("keys", 0), "destroyed_at": _time(departure.shredded_at)}
+            ],
+            "people": removed.get("people", 0),
+            "objects": [{"class": kind, "count": count} for kind, count in sorted(classes.items())],
+            "unfinished_objects": removed.get("orphans", 0),
+            "endpoints": removed.get("endpoints", 0),
+            "deliveries": removed.get("deliveries", 0),
+            "api_keys_revoked": removed.get("api_keys", 0),
+        },
+        "scans": list(departure.scans or []),
+        "backups": {"state": "pending", "tenant_key_version": key_version, "meaning": _BACKUPS},
+        "residues": [
+            *({"what": name, "count": count, "why": how[name].why} for name, count in sorted(kept.items()) if count),
+            *({"what": what, "count": None, "why": why} for what, why in _ALWAYS_LEFT),
+        ],
+    }
+
+
 def facts_of(certificate: ErasureCertificate) -> dict[str, str]:
     """What the log's leaf commits to."""
     digest = hashlib.sha256(canonical(certificate.body)).hexdigest()
@@ -103,10 +143,15 @@ def facts_of(certificate: ErasureCertificate) -> dict[str, str]:
 
 def document_of(certificate: ErasureCertificate, proved: Inclusion, *, leaf: bytes, key: SigningKey) -> bytes:
     """The signed file. Raises ValueError for a leaf whose salt is gone."""
+    return sign(FORMAT, certificate.body, proved, leaf=leaf, key=key)
+
+
+def sign(form: str, body: Mapping[str, Any], proved: Inclusion, *, leaf: bytes, key: SigningKey) -> bytes:
+    """A body of this format, with the log's proof of it, signed. Raises ValueError for a leaf whose salt is gone."""
     if proved.entry.salt is None:
         raise ValueError("without its salt the leaf proves nothing")
     said = {
-        "certificate": certificate.body,
+        "certificate": body,
         "log": {
             "entry": leaf.decode(),
             "number": proved.entry.number,
@@ -115,7 +160,7 @@ def document_of(certificate: ErasureCertificate, proved: Inclusion, *, leaf: byt
             "checkpoint": proved.checkpoint.note,
         },
     }
-    signature = key.sign(FORMAT.encode() + b"\n" + canonical(said))
+    signature = key.sign(form.encode() + b"\n" + canonical(said))
     signed = {**said, "signature": {"alg": "Ed25519", "kid": key.key_id, "value": signature.hex()}}
     return canonical(signed) + b"\n"
 

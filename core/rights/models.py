@@ -96,12 +96,17 @@ class ErasureCertificate(SQLModel, table=True):
     """The proof of one erasure. First a draft, whose digest goes into the log; then signed, with the log's proof.
 
     body: what is certified. entry_id: the leaf that binds it. document: the signed file, byte for byte. rendering: the
-    same as a PDF.
+    same as a PDF. The columns `horizon_…` are the same for its second part, which says that no backup holds the key.
     """
 
     __tablename__ = "erasure_certificate"
     __table_args__ = (
         Index("erasure_certificate_once", "tenant_id", "subject_id", unique=True),
+        Index(
+            "erasure_certificate_before_horizon",
+            "issued_at",
+            postgresql_where=text("horizon_at IS NULL AND issued_at IS NOT NULL"),
+        ),
         {
             "info": table_info(
                 tenancy="tenant", eraser=Eraser("keep", "The proof itself: random ids, counts and times.")
@@ -117,6 +122,84 @@ class ErasureCertificate(SQLModel, table=True):
     rendering: bytes | None = None
     created_at: datetime = Field(default_factory=now, sa_type=Instant)
     issued_at: datetime | None = Field(default=None, sa_type=Instant)
+    horizon_body: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
+    horizon_entry_id: UUID | None = None
+    horizon_document: bytes | None = None
+    horizon_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class DepartureState(StrEnum):
+    """leaving: suspended, may still stay. shredded: its keys are gone. erased, certified: to the end."""
+
+    LEAVING = "leaving"
+    SHREDDED = "shredded"
+    ERASED = "erased"
+    CERTIFIED = "certified"
+
+
+class Departure(SQLModel, table=True):
+    """A whole tenant that leaves: how far its erasure has come, and the proof of it. `core.rights.leave` does it.
+
+    archive_sha256: of the archive that was taken first. removed, scans: as in a tombstone. body, entry_id, document: as
+    in a certificate.
+    """
+
+    __table_args__ = (
+        CheckConstraint("state IN ('leaving', 'shredded', 'erased', 'certified')", name="departure_state"),
+        Index("departure_unfinished", "next_at", postgresql_where=text("state IN ('shredded', 'erased')")),
+        {"info": table_info(tenancy="tenant", eraser=Eraser("keep", "The proof that a platform left.", by=None))},
+    )
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    state: str = DepartureState.LEAVING
+    begun_at: datetime = Field(default_factory=now, sa_type=Instant)
+    archive_sha256: str | None = None
+    archived_at: datetime | None = Field(default=None, sa_type=Instant)
+    shredded_at: datetime | None = Field(default=None, sa_type=Instant)
+    erased_at: datetime | None = Field(default=None, sa_type=Instant)
+    certified_at: datetime | None = Field(default=None, sa_type=Instant)
+    steps: dict[str, str] = Field(default_factory=dict, sa_type=JSONB)
+    removed: dict[str, int] = Field(default_factory=dict, sa_type=JSONB)
+    scans: list[dict[str, Any]] | None = Field(default=None, sa_type=JSONB)
+    attempts: int = 0
+    next_at: datetime = Field(default_factory=now, sa_type=Instant)
+    last_error: str | None = None
+    certificate_id: UUID | None = None
+    body: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
+    entry_id: UUID | None = None
+    document: bytes | None = None
+
+    def done(self, step: str) -> None:
+        """Note that a step is done, now."""
+        self.steps = {**self.steps, step: now().isoformat()}
+
+
+class RestorationPhase(StrEnum):
+    """loading: database and keys are being replaced. objects: they are being put back. replaying: tombstones are."""
+
+    LOADING = "loading"
+    OBJECTS = "objects"
+    REPLAYING = "replaying"
+    DONE = "done"
+
+
+class Restoration(SQLModel, table=True):
+    """A restore from a backup. While one is not done, nobody is served: `core.db` looks here in every transaction.
+
+    replayed: what was erased again, by kind, as counts.
+    """
+
+    __table_args__ = (
+        CheckConstraint("phase IN ('loading', 'objects', 'replaying', 'done')", name="restoration_phase"),
+        CheckConstraint("(phase = 'done') = (finished_at IS NOT NULL)", name="restoration_finished"),
+        {"info": table_info(tenancy="system", eraser=Eraser("keep", "Times of the whole deployment.", by=None))},
+    )
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    backup_id: UUID
+    backup_at: datetime = Field(sa_type=Instant)
+    phase: str = RestorationPhase.LOADING
+    begun_at: datetime = Field(default_factory=now, sa_type=Instant)
+    finished_at: datetime | None = Field(default=None, sa_type=Instant)
+    replayed: dict[str, int] = Field(default_factory=dict, sa_type=JSONB)
 
 
 class RequestState(StrEnum):

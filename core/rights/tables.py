@@ -19,8 +19,8 @@ from core.db import Eraser
 
 
 @cache
-def tables_of_people() -> Sequence[Table]:
-    """All tables whose rows belong to a person, in the order of their foreign keys.
+def tables_of_people(*, and_platforms: bool = False) -> Sequence[Table]:
+    """All tables whose rows belong to a person, in the order of their foreign keys; with the others, too, if asked.
 
     The key store is not among them: `shred_subject` is its eraser, and it is scanned through the keyring.
     """
@@ -29,7 +29,7 @@ def tables_of_people() -> Sequence[Table]:
             package = importlib.import_module(room.name)
             if any(found.name == "models" for found in pkgutil.iter_modules(package.__path__)):
                 importlib.import_module(f"{room.name}.models")
-    return [table for table in SQLModel.metadata.sorted_tables if eraser_of(table).by is not None]
+    return [table for table in SQLModel.metadata.sorted_tables if and_platforms or eraser_of(table).by is not None]
 
 
 def eraser_of(table: Table) -> Eraser:
@@ -55,6 +55,18 @@ async def forget(session: AsyncSession, table: Table, subject_id: UUID) -> int:
 async def remaining(session: AsyncSession, table: Table, subject_id: UUID) -> int:
     """How many rows still hold something personal of the subject: 0 after `forget`."""
     query = select(func.count()).select_from(table).where(_personal(table, subject_id))
+    return int((await (await session.connection()).execute(query)).scalar_one())
+
+
+async def remaining_of_all(session: AsyncSession, table: Table) -> int:
+    """How many rows still hold something personal of anybody of the session's tenant."""
+    eraser = eraser_of(table)
+    if eraser.how == "keep":
+        return 0
+    left: ColumnElement[bool] = _whose(table).is_not(None)
+    if eraser.how == "redact":
+        left = and_(left, or_(*(table.c[column].is_not(None) for column in eraser.columns)))
+    query = select(func.count()).select_from(table).where(left)
     return int((await (await session.connection()).execute(query)).scalar_one())
 
 
