@@ -23,6 +23,7 @@
     │   ├── PhotoNotReady
     │   ├── OptedOut
     │   ├── IdentityUnverified
+    │   ├── VersionConflict
     │   └── StateConflict
     ├── Gone 410                      it was erased
     ├── PayloadTooLarge 413
@@ -206,6 +207,12 @@ class IdentityUnverified(Conflict):
     code = "identity_unverified"
     title = "It is not established that the person themselves asked."
     remedy = "Verify the person's identity by reasonable means, and record the outcome first."
+
+
+class VersionConflict(Conflict):
+    code = "version_conflict"
+    title = "Somebody else has changed this since you read it."
+    remedy = "Read it again, look at what is new, and send your change with the version that you saw."
 
 
 class StateConflict(Conflict):

@@ -65,8 +65,12 @@ async def run_job(hands: Hands) -> None:
     claimed = await claim(
         hands.parts.database, worker=hands.name, region=settings.region, lease_seconds=settings.lease_seconds
     )
-    if claimed is not None:
-        await perform(hands, claimed)
+    if claimed is None:
+        return
+    await perform(hands, claimed)
+    if claimed.capped:
+        # Tokens that came while its tenant had no room bought nothing: the place that is free now is worth another.
+        await hands.parts.queue.wake(Task.RUN_JOB)
 
 
 @quiet

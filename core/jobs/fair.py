@@ -97,3 +97,30 @@ async def _set_end(session: AsyncSession, tenant_id: UUID, region: str, finish: 
         .where(col(FairShare.tenant_id) == tenant_id, col(FairShare.region) == region)
         .values(last_finish=finish)
     )
+
+
+async def begin_anew(session: AsyncSession, *, tenant_id: UUID, region: str) -> int:
+    """Move a tenant's waiting line up to the virtual time; returns how many jobs it moved.
+
+    A cap holds a line back while the virtual time goes on. When the cap is lifted, the line has the smallest tags of
+    all, and would be served alone until it had caught up: so it begins anew, with the time that it was held back lost,
+    as an idle tenant's is. Its order stays.
+    """
+    # The line first; jobs that somebody else holds are leaving it, so nobody waits here for a job's row.
+    share = select(FairShare).where(FairShare.tenant_id == tenant_id, FairShare.region == region)
+    held = (await session.exec(share.with_for_update().execution_options(populate_existing=True))).first()
+    virtual_time = (await session.exec(select(FairClock.virtual_time).where(FairClock.region == region))).first()
+    waiting = (col(Job.tenant_id) == tenant_id, col(Job.region) == region, col(Job.state) == JobState.PENDING)
+    first = (await session.exec(select(func.min(Job.fair_start)).where(*waiting))).one()
+    if held is None or virtual_time is None or first is None or first >= virtual_time:
+        return 0
+    behind = virtual_time - first
+    line = select(Job.id).where(*waiting).with_for_update(skip_locked=True).cte("line")
+    moved = await session.exec(
+        update(Job)
+        .where(col(Job.id).in_(select(line.c.id)))
+        .values(fair_start=Job.fair_start + behind, fair_finish=Job.fair_finish + behind)
+        .execution_options(synchronize_session=False)
+    )
+    await _set_end(session, tenant_id, region, held.last_finish + behind)
+    return moved.rowcount

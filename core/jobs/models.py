@@ -15,7 +15,7 @@ from core.ids import new_id
 
 
 class JobState(StrEnum):
-    """Where a job is. The last four are final."""
+    """Where a job is. The last four are final; but a failed one is a dead letter, which an operator may put back."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -37,6 +37,7 @@ TRANSITIONS: frozenset[tuple[JobState, JobState]] = frozenset(
         (JobState.RUNNING, JobState.FAILED),
         (JobState.RUNNING, JobState.CANCELLED),
         (JobState.RUNNING, JobState.REFUSED),
+        (JobState.FAILED, JobState.PENDING),  # an operator puts a dead letter back in line
     }
 )
 
@@ -66,6 +67,27 @@ class Job(SQLModel, table=True):
             "region",
             "fair_finish",
             postgresql_where=text("state <> 'cancelled' OR started_at IS NOT NULL"),
+        ),
+        # What did not go well, and what is still to be done, by state: for all tenants, and for each.
+        Index("job_by_state", "state", "id", postgresql_where=text("state <> 'done'")),
+        Index("job_of_tenant_by_state", "tenant_id", "state", "id", postgresql_where=text("state <> 'done'")),
+        # Each tenant's own line, for when the head of the whole line must wait for its tenant's cap.
+        Index(
+            "job_pending_of_tenant",
+            "region",
+            "tenant_id",
+            "fair_start",
+            "id",
+            postgresql_where=text("state = 'pending'"),
+        ),
+        # How much waits and since when, and what was refused of late: read from the index alone.
+        Index("job_waiting_since", "region", "created_at", postgresql_where=text("state = 'pending'")),
+        Index(
+            "job_ended_badly",
+            "finished_at",
+            "reason_code",
+            "state",
+            postgresql_where=text("state IN ('refused', 'failed')"),
         ),
         # How long jobs have taken of late.
         Index("job_lately_done", "region", "finished_at", postgresql_where=text("state = 'done'")),

@@ -48,6 +48,8 @@ class Tombstone(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("state IN ('shredded', 'erased')", name="tombstone_state"),
         Index("tombstone_unfinished", "next_at", postgresql_where=text("certified_at IS NULL")),
+        Index("tombstone_by_time", "shredded_at", "subject_id"),
+        Index("tombstone_open", "shredded_at", "subject_id", postgresql_where=text("certified_at IS NULL")),
         {"info": table_info(tenancy="tenant", eraser=Eraser("keep", "The proof itself: a random id and times."))},
     )
     subject_id: UUID = Field(primary_key=True)
@@ -249,6 +251,7 @@ class RightsRequest(SQLModel, table=True):
             postgresql_where=text("state = 'received'"),
         ),
         Index("rights_request_next_word", "next_word_at", postgresql_where=text("state = 'received'")),
+        Index("rights_request_by_due", "state", "due_at", "id"),
         {
             "info": table_info(
                 tenancy="tenant",

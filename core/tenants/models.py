@@ -1,7 +1,8 @@
 """Tenants, their keys to the API, and their credits."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, Index
@@ -28,7 +29,7 @@ class TenantState(StrEnum):
 
 
 class Tenant(SQLModel, table=True):
-    """A platform with its own keys, brand, quota and policies."""
+    """A platform with its own keys, brand, quota and policies. plan: a name of `core.tenants.plans`."""
 
     __table_args__ = (
         CheckConstraint("state IN ('active', 'suspended')", name="tenant_state"),
@@ -40,6 +41,7 @@ class Tenant(SQLModel, table=True):
     region: str = "local"
     state: str = TenantState.ACTIVE
     weight: float = 1.0
+    plan: str = "standard"
     # Read by nobody: `retention_policy` took them over. They stay while processes of the release before still run.
     photo_retention_seconds: int = 7 * 86_400
     headshot_retention_seconds: int = 30 * 86_400
@@ -68,14 +70,48 @@ class ApiKey(SQLModel, table=True):
 
 
 class Quota(SQLModel, table=True):
-    """Credits of a tenant: what it may spend, holds for running jobs, and has spent."""
+    """What a tenant may use: credits, of which some are held for running jobs and some spent, and places at work.
+
+    concurrency: its jobs that may run at once; None is no cap. version: counts the changes of its limits, so that two
+    operators do not overwrite each other unseen.
+    """
 
     __table_args__ = (
         CheckConstraint("reserved >= 0 AND used >= 0", name="quota_not_negative"),
         CheckConstraint("used + reserved <= credits", name="quota_not_exceeded"),
+        CheckConstraint("concurrency > 0", name="quota_concurrency"),
         {"info": table_info(tenancy="tenant", eraser=Eraser("keep", "Counts of a platform.", by=None))},
     )
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
     credits: int = 0
     reserved: int = 0
+    used: int = 0
+    concurrency: int | None = None
+    version: int = 1
+
+
+class QuotaChange(SQLModel, table=True):
+    """One change of a tenant's limits: who, when, from what, to what. Rows are only ever added."""
+
+    __tablename__ = "quota_change"
+    __table_args__ = (
+        Index("quota_change_by_time", "tenant_id", "id"),
+        {"info": table_info(tenancy="tenant", eraser=Eraser("keep", "Limits of a platform.", by=None))},
+    )
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    version: int
+    actor: str
+    before: dict[str, Any] = Field(sa_type=JSONB)
+    after: dict[str, Any] = Field(sa_type=JSONB)
+    changed_at: datetime = Field(default_factory=now, sa_type=Instant)
+
+
+class UsageDay(SQLModel, table=True):
+    """Credits that a tenant spent on one day, UTC: kept as they are charged, so that nobody counts a million jobs."""
+
+    __tablename__ = "usage_day"
+    __table_args__ = ({"info": table_info(tenancy="tenant", eraser=Eraser("keep", "A count of a platform.", by=None))},)
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    day: date = Field(primary_key=True)
     used: int = 0

@@ -4,12 +4,14 @@ The row is the lock: one conditional UPDATE decides, so that a thousand concurre
 exactly N. A CHECK constraint stands behind it.
 """
 
+from dataclasses import replace
 from uuid import UUID
 
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import NotFound, QuotaExceeded
+from core.tenants import limits
 from core.tenants.models import Quota
 from core.webhooks import service as webhooks
 
@@ -48,6 +50,8 @@ async def settle(session: AsyncSession, tenant_id: UUID, *, reserved: int, charg
         .returning(col(Quota.used), col(Quota.credits))
     )
     used, limit = settled.one()
+    if charged:
+        await limits.count_usage(session, tenant_id, charged)
     for share in THRESHOLDS:
         if used - charged < share * limit <= used:
             await webhooks.emit(
@@ -67,9 +71,8 @@ async def usage(session: AsyncSession, tenant_id: UUID) -> Quota:
     return found
 
 
-async def set_credits(session: AsyncSession, tenant_id: UUID, amount: int) -> Quota:
-    """Set the limit. What is spent and held stays; a limit below that is refused by the database's own check."""
-    quota = await usage(session, tenant_id)
-    quota.credits = max(amount, quota.used + quota.reserved)
-    session.add(quota)
-    return quota
+async def set_credits(session: AsyncSession, tenant_id: UUID, amount: int, *, actor: str = "operator") -> Quota:
+    """Set the limit of credits alone. It never falls below what is spent and held."""
+    tenant, quota = await limits.read(session, tenant_id)
+    wanted = replace(limits.of(tenant, quota), credits=max(amount, quota.used + quota.reserved))
+    return await limits.change(session, tenant_id, wanted, actor=actor)

@@ -68,6 +68,15 @@ class WebhookDelivery(SQLModel, table=True):
         CheckConstraint("state IN ('pending', 'delivered', 'failed')", name="webhook_delivery_state"),
         Index("webhook_delivery_by_time", "tenant_id", "id"),
         Index("webhook_delivery_due", "next_at", postgresql_where=text("state = 'pending'")),
+        Index("webhook_delivery_by_state", "state", "id", postgresql_where=text("state <> 'delivered'")),
+        Index(
+            "webhook_delivery_of_endpoint",
+            "endpoint_id",
+            "state",
+            "id",
+            postgresql_where=text("state <> 'delivered'"),
+        ),
+        Index("webhook_delivery_failed", "created_at", "last_error", postgresql_where=text("state = 'failed'")),
         {"info": table_info(tenancy="tenant", eraser=Eraser("keep", "A status code and times.", by=None))},
     )
     id: UUID = Field(default_factory=new_id, primary_key=True)

@@ -32,6 +32,7 @@ EVENTS: tuple[str, ...] = (
     "headshot.failed",
     "headshot.refused",
     "headshot.cancelled",
+    "headshot.requeued",
     "asset.expiring",
     "asset.erased",
     "erasure.certified",
