@@ -30,7 +30,8 @@ Cursor = Annotated[
 
 
 class _Row(Protocol):
-    id: UUID
+    @property
+    def id(self) -> UUID: ...
 
 
 Row = TypeVar("Row", bound=_Row)

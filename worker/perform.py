@@ -125,6 +125,7 @@ async def _make(hands: Hands, claim: Claim, hold: Hold) -> tuple[list[Outcome], 
             )
         except Refused as refused:
             outcomes.append(_refused(refused, style, seconds=_since(began)))
+            timings[name] = _since(began)
         else:
             outcomes.append(_outcome(made, style, mark=stamp.mark, seconds=_since(began)))
             timings[name] = made.timings

@@ -46,7 +46,7 @@ class HourView(Struct, frozen=True, kw_only=True):
 class AtWorkView(Struct, frozen=True, kw_only=True):
     """A tenant with jobs at work."""
 
-    tenant_id: str
+    tenant: Annotated[str, Meta(description="Id of the tenant.")]
     name: str
     running: int
     concurrency: Annotated[int | None, Meta(description="Its cap; null is none.")]
@@ -75,8 +75,8 @@ class WebhooksView(Struct, frozen=True, kw_only=True):
 class DeadlineView(Struct, frozen=True, kw_only=True):
     """A rights request that waits for its answer."""
 
-    request_id: str
-    tenant_id: str
+    id: Annotated[str, Meta(description="Id of the rights request.")]
+    tenant: Annotated[str, Meta(description="Id of the tenant.")]
     kind: str
     law: str
     due_at: datetime
@@ -154,7 +154,7 @@ class NowController(Controller):
             throughput=[HourView(begins_at=hour.begins_at, done=hour.done) for hour in found.hours],
             at_work=[
                 AtWorkView(
-                    tenant_id=public(Prefix.TENANT, one.tenant_id),
+                    tenant=public(Prefix.TENANT, one.tenant_id),
                     name=one.name,
                     running=one.running,
                     concurrency=one.concurrency,
@@ -229,8 +229,8 @@ def _duties(found: due.Duties, moment: datetime) -> DutiesView:
         overdue_requests=found.overdue_requests,
         next_deadlines=[
             DeadlineView(
-                request_id=public(Prefix.RIGHTS_REQUEST, one.request_id),
-                tenant_id=public(Prefix.TENANT, one.tenant_id),
+                id=public(Prefix.RIGHTS_REQUEST, one.request_id),
+                tenant=public(Prefix.TENANT, one.tenant_id),
                 kind=one.kind,
                 law=one.law,
                 due_at=one.due_at,

@@ -4,9 +4,17 @@ from litestar import Router
 from litestar.di import Provide
 
 from api.operator.auth import SCHEME, provide_operator, stated
+from api.operator.jobs import OperatorJobController
+from api.operator.now import NowController
+from api.operator.quotas import QuotaController
 from api.operator.tenants import OperatorTenantController
 
-CONTROLLERS = (OperatorTenantController,)
+CONTROLLERS = (
+    NowController,
+    OperatorTenantController,
+    QuotaController,
+    OperatorJobController,
+)
 
 
 def operator_router() -> Router:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -85,7 +86,9 @@ async def complete(
 ) -> Job:
     """Keep what was made. Raises `LeaseLost` or `Stopped`; then nothing of it is kept."""
     # 1. Sign every picture: what was done to it goes into the file, under the tenant's certificate.
+    began = perf_counter()
     outcomes = await _signed(database, provenance, claim, outcomes)
+    took = {"sign": round(perf_counter() - began, 3)}
     made = sum(outcome.state is HeadshotState.DONE for outcome in outcomes)
     expires_at = now() + timedelta(seconds=claim.retain_seconds)
     headshots = [_row(claim, outcome, expires_at=expires_at) for outcome in outcomes]
@@ -93,11 +96,13 @@ async def complete(
     try:
         async with database.tenant(claim.tenant_id) as session:
             # 2. Seal every picture. The objects' keys become real with this transaction, or never.
+            began = perf_counter()
             for headshot, outcome in zip(headshots, outcomes, strict=True):
                 for picture in outcome.pictures:
                     asset = await _seal(session, store, claim, picture, expires_at=expires_at)
                     sealed.append(asset)
                     headshot.assets[picture.variant] = asset.id.hex
+            took["seal"] = round(perf_counter() - began, 3)
             # 3. Hold the person and the job; go on only if fence, epoch and consents still stand.
             job = await checkpoint(session, claim)
             # 4. The headshots, one row per style; the database takes each style of a job once.
@@ -110,7 +115,7 @@ async def complete(
                     headshot_id=headshot.id,
                     pictures=[await _given(provenance, outcome, picture) for picture in outcome.pictures],
                 )
-            job.timings = dict(timings)
+            job.timings = {**timings, **took}
             # 5. Finish: state, credits for what was delivered, audit leaf, event.
             refused = next((outcome for outcome in outcomes if outcome.state is HeadshotState.REFUSED), None)
             await finish(

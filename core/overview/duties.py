@@ -80,12 +80,8 @@ async def duties(session: AsyncSession) -> Duties:
     moment = now()
     counted = select(func.count(), func.count().filter(col(RightsRequest.due_at) <= moment)).where(_OPEN)
     open_requests, overdue = (await session.exec(counted.select_from(RightsRequest))).one()
-    ahead = (
-        select(RightsRequest.id, RightsRequest.tenant_id, RightsRequest.kind, RightsRequest.law, RightsRequest.due_at)
-        .where(_OPEN)
-        .order_by(col(RightsRequest.due_at), col(RightsRequest.id))
-        .limit(AHEAD)
-    )
+    columns = tuple(getattr(RightsRequest, name) for name in ("id", "tenant_id", "kind", "law", "due_at"))
+    ahead = select(*columns).where(_OPEN).order_by(col(RightsRequest.due_at), col(RightsRequest.id)).limit(AHEAD)
     deadlines = [Deadline(*row) for row in (await session.exec(ahead)).all()]
     stuck = func.count().filter(col(Tombstone.attempts) >= erase.STUCK_AFTER)
     erasures = select(func.count(), stuck).where(col(Tombstone.certified_at).is_(None)).select_from(Tombstone)

@@ -6,6 +6,7 @@ Each query is answered from an index: `infra.bench.operator` shows the plans on 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import literal_column
@@ -95,8 +96,9 @@ async def at_work(session: AsyncSession) -> list[AtWork]:
     counted = (
         select(Job.tenant_id, func.count().label("running")).where(_RUNNING).group_by(col(Job.tenant_id)).subquery()
     )
+    columns: tuple[Any, ...] = (Tenant.id, Tenant.name, counted.c.running, Quota.concurrency, Tenant.weight)
     query = (
-        select(Tenant.id, Tenant.name, counted.c.running, Quota.concurrency, Tenant.weight)
+        select(*columns)
         .join(counted, counted.c.tenant_id == Tenant.id)
         .join(Quota, col(Quota.tenant_id) == Tenant.id)
         .order_by(counted.c.running.desc(), col(Tenant.id))

@@ -69,7 +69,12 @@ async def change(
         tenant_id=tenant_id,
         kind="quota.changed",
         actor=actor,
-        facts={"version": quota.version, **after.facts()},
+        facts={
+            "version": quota.version,
+            "credits": after.credits,
+            "concurrency": after.concurrency,
+            "weight": str(after.weight),
+        },
     )
     return quota
 
@@ -94,8 +99,8 @@ async def count_usage(session: AsyncSession, tenant_id: UUID, charged: int) -> N
 
 async def usage_by_day(session: AsyncSession, tenant_ids: list[UUID], *, days: int) -> dict[UUID, dict[date, int]]:
     """What tenants spent on each of the last days, today among them; a day on which nothing was spent is left out."""
-    query = select(UsageDay.tenant_id, UsageDay.day, UsageDay.used).where(
-        col(UsageDay.tenant_id).in_(tenant_ids), UsageDay.day > now().date() - timedelta(days=days)
+    query = select(UsageDay.tenant_id, col(UsageDay.day), UsageDay.used).where(
+        col(UsageDay.tenant_id).in_(tenant_ids), col(UsageDay.day) > now().date() - timedelta(days=days)
     )
     found: dict[UUID, dict[date, int]] = {}
     for tenant_id, day, used in (await session.exec(query)).all():

@@ -41,6 +41,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_person_link": {"expires_in": 3600},
     "create_tenant": {"name": "another"},
     "update_tenant": {"credits": 5},
+    "update_quota": {"version": 1, "credits": 5},
+    "preview_quota": {"weight": 2.0},
 }
 # Slots whose id is answered by a 422 that names no id, since it stands in a body beside a valid subject.
 UNPROCESSABLE = {("grant_consent", "notice_id")}

@@ -76,6 +76,10 @@ BY_DESIGN = {
     ("EndpointView", "previous_secret_until"),
     ("CreatedApiKey", "key"),
     ("CreatedTenant", "api_key"),
+    # Of the machines, and for whoever runs them.
+    ("LineView", "workers"),
+    ("OperatorJobSummary", "worker"),
+    ("OperatorJobView", "worker"),
 }
 NEVER = re.compile(r"tenant_id|wrapped|hash|sealed|secret|cipher|object_name|commitment|salt|lease|worker|(^|_)key$")
 
