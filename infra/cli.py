@@ -217,6 +217,19 @@ async def _rotate_certificates() -> int:
 
 
 @app.command()
+def seed(
+    *,
+    size: Annotated[str, typer.Option(help="small (seconds) or full (minutes).")] = "full",
+    number: Annotated[int, typer.Option("--seed", help="The same number tells the same story.")] = 1,
+) -> None:
+    """Fill an empty embedded instance with a month of several tenants, to look at. Stop `likeness up` before."""
+    from infra.seed.command import seed as run
+
+    _run(run(Home.from_environment(), size=size, number=number, say=typer.echo))
+    typer.echo("Done. Start `likeness up` and open the console.")
+
+
+@app.command()
 def demo(
     photo: Annotated[Path | None, typer.Option(help="A photo of yours, instead of the astronaut's.")] = None,
 ) -> None:
