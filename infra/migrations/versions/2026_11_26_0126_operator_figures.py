@@ -1,15 +1,15 @@
 """What operators see and set: limits with a version and a history, workers that report themselves, and the indexes.
 
-Revision ID: 2026_11_26_0125
-Revises: 0020
+Revision ID: 2026_11_26_0126
+Revises: 2026_11_26_0125
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "2026_11_26_0125"
-down_revision = "0020"
+revision = "2026_11_26_0126"
+down_revision = "2026_11_26_0125"
 branch_labels = None
 depends_on = None
 
