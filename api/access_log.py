@@ -14,12 +14,10 @@ from api.paging import Cursor, Limit
 from api.problems import ALWAYS, PAGED, documented
 from core.bootstrap import Parts
 from core.errors import Gone, NotFound
-from core.ids import Prefix, parse, public
+from core.ids import Prefix, parse
 from core.subjects import access
 from core.subjects import service as subjects
 from core.tenants.service import Caller
-
-_NAMED = {"photo": Prefix.ASSET, "headshot": Prefix.ASSET, "export": Prefix.ASSET, "identity": Prefix.SUBJECT}
 
 
 class AccessView(Struct, frozen=True, kw_only=True):
@@ -82,7 +80,7 @@ class AccessLogController(Controller):
         data = [
             AccessView(
                 what=row.what,
-                resource_id=public(_NAMED.get(row.what, Prefix.RIGHTS_REQUEST), row.resource_id),
+                resource_id=access.named(row),
                 actor=row.actor,
                 why=row.why,
                 opened_at=row.opened_at,

@@ -22,7 +22,7 @@ from core.errors import Gone, MalformedRequest, NotFound, TenantSuspended, Valid
 from core.ids import Prefix, parse, public
 from core.storage import links
 from core.storage.links import LinkExpired
-from core.storage.models import Asset, AssetState
+from core.storage.models import Asset, AssetKind, AssetState
 from core.subjects import access
 from core.subjects import service as subjects
 from core.tenants import service as tenants
@@ -47,7 +47,7 @@ class AssetView(Struct, frozen=True, kw_only=True):
 
     id: Annotated[str, Meta(examples=["ast_0199b3c4d5e67f8090a1b2c3d4e5f609"])]
     subject_id: Annotated[str, Meta(examples=["sub_0199b3c4d5e67f8090a1b2c3d4e5f607"])]
-    kind: Annotated[str, Meta(description="`photo`, `headshot` or `export`.", examples=["headshot"])]
+    kind: Annotated[str, Meta(description="`photo` or `headshot`.", examples=["headshot"])]
     variant: Annotated[str | None, Meta(examples=["square_1024"])]
     media_type: Annotated[str, Meta(examples=["image/jpeg"])]
     width: Annotated[int, Meta(description="Pixels.", examples=[1024])]
@@ -74,9 +74,12 @@ def asset_view(asset: Asset) -> AssetView:
 
 
 async def _get(session: AsyncSession, asset_id: UUID) -> Asset:
-    """An asset. Raises `NotFound`, or `Gone` once it, or its person, is erased, or its term is over."""
+    """A picture. Raises `NotFound`, or `Gone` once it, or its person, is erased, or its term is over.
+
+    An export is no picture: it has a door of its own, which asks for more scopes.
+    """
     asset = await session.get(Asset, asset_id)
-    if asset is None:
+    if asset is None or asset.kind == AssetKind.EXPORT:
         raise NotFound
     await subjects.get(session, asset.subject_id)
     if asset.state == AssetState.ERASED or (asset.expires_at is not None and asset.expires_at <= now()):
@@ -85,16 +88,24 @@ async def _get(session: AsyncSession, asset_id: UUID) -> Asset:
 
 
 async def stream_asset(
-    request: Request[Any, Any, Any], parts: Parts, asset: Asset, *, actor: str, why: str = "download"
+    request: Request[Any, Any, Any],
+    parts: Parts,
+    asset: Asset,
+    *,
+    actor: str,
+    why: str = "download",
+    filename: str | None = None,
 ) -> Stream:
     """The asset's bytes as an answer: all of them, one range, or 304 when the caller has them.
 
-    actor, why: for the person's access log.
+    actor, why: for the person's access log. filename: under which a browser keeps it.
     """
     if asset.expires_at is not None and asset.expires_at <= now():
         raise Gone
     etag = f'"{asset.id.hex}-{asset.version}"'
     headers = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "no-store"}
+    if filename is not None:
+        headers["Content-Disposition"] = f'attachment; filename="{filename}"'
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
     if known & {etag, "*"}:
         return Stream(iter(()), status_code=304, headers=headers, media_type=asset.media_type)

@@ -23,6 +23,7 @@ from api.consents import ConsentController, SubjectConsentController
 from api.docs import DocsController, Reference
 from api.edge import Edge
 from api.erasures import ErasureController
+from api.exports import ExportController
 from api.headshots import HeadshotController
 from api.health import HealthController, Lookout
 from api.limits import Limiter
@@ -150,6 +151,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             WebhookEndpointController,
             WebhookDeliveryController,
             RightsRequestController,
+            ExportController,
             AccessLogController,
             PersonLinkController,
             ErasureController,

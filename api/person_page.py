@@ -10,18 +10,22 @@ from uuid import UUID
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, URLEncodedBody
+from litestar.response import Stream
 from msgspec import Meta, Struct
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.assets import stream_asset
 from api.auth import requires_scope
+from api.exports import FILENAME
 from api.problems import ALWAYS, documented
 from api.wire import AwareTime
 from core.bootstrap import Parts
 from core.consent import service as consent
 from core.consent.models import Channel, Purpose
 from core.errors import Gone, MalformedRequest, NotFound, StateConflict, ValidationFailed
-from core.ids import Prefix, parse
-from core.rights import person
+from core.ids import Prefix, parse, public
+from core.rights import exports, person
+from core.rights.models import ExportState, PersonExport
 from core.rights.person import Held, Token
 from core.rights.rules import Kind
 from core.tenants.service import Caller
@@ -54,6 +58,11 @@ _KINDS = {
     Kind.RESTRICTION: "Stop using my data for now",
     Kind.OPT_OUT_OF_SALE: "Do not sell or share my data",
     Kind.ERASURE: "Erase everything of mine",
+}
+_STATES = {
+    ExportState.PREPARING: "it is being put together; come back in a few minutes.",
+    ExportState.FAILED: "it could not be made, or your request was denied.",
+    ExportState.EXPIRED: "its term is over; ask for it again.",
 }
 _SAID = {
     "withdraw": "Your consent is withdrawn. Work that rested on it has stopped.",
@@ -88,6 +97,13 @@ class Act(Struct, kw_only=True):
     visit: Annotated[str, Meta(max_length=128)]
     withdraw: Annotated[str, Meta(max_length=64)] = ""
     ask: Annotated[str, Meta(max_length=64)] = ""
+
+
+class Fetch(Struct, kw_only=True):
+    """A file of one's own."""
+
+    visit: Annotated[str, Meta(max_length=128)]
+    export: Annotated[str, Meta(max_length=64)]
 
 
 class PersonLinkController(Controller):
@@ -164,6 +180,20 @@ class PersonPageController(Controller):
         except (NotFound, Gone):
             return _closed()
 
+    @post("/export", status_code=200, media_type="application/zip")
+    async def fetch_export(
+        self, request: Request[Any, Any, Any], parts: NamedDependency[Parts], data: URLEncodedBody[Fetch]
+    ) -> Response[str] | Stream:
+        """The file with everything, for the person themselves."""
+        try:
+            token = Token.read(data.visit)
+            async with parts.database.tenant(token.tenant_id) as session:
+                subject_id = await person.visitor(session, token)
+                file = await person.file_of(session, subject_id=subject_id, export_id=parse(Prefix.EXPORT, data.export))
+            return await stream_asset(request, parts, file, actor=person.PERSON, why="own_page", filename=FILENAME)
+        except (NotFound, Gone):
+            return _closed()
+
 
 async def _do(session: AsyncSession, parts: Parts, subject_id: UUID, data: Act) -> str:
     try:
@@ -212,9 +242,23 @@ def _body(held: Held, visit: str, said: str) -> str:
         + f"<h2>What is held of you</h2><table>{rows}</table>"
         + f"<h2>What you were asked</h2><table>{consents or '<tr><td>Nothing yet.</td></tr>'}</table>"
         + f"<h2>Your requests</h2><table>{asked or '<tr><td>None.</td></tr>'}</table>"
+        + (f"<h2>Your data, to take along</h2>{_files(held.exports, visit)}" if held.exports else "")
         + f"<h2>Ask for something</h2>{buttons}"
         + "<p>An erasure begins once it is established that it was you who asked.</p>"
     )
+
+
+def _files(found: list[PersonExport], visit: str) -> str:
+    said = []
+    for one in found:
+        name = f"Everything that was held of you on {one.created_at:%d %B %Y}"
+        state = exports.state_of(one)
+        if state == ExportState.READY and one.expires_at is not None:
+            button = _form("/s/me/export", {"visit": visit, "export": public(Prefix.EXPORT, one.id)}, "Download")
+            said.append(f"<p>{name}: {button} (until {one.expires_at:%d %B %Y, %H:%M} UTC)</p>")
+        else:
+            said.append(f"<p>{name}: {_STATES[state]}</p>")
+    return "".join(said)
 
 
 def _form(action: str, fields: dict[str, str], label: str) -> str:

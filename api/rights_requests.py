@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from api import paging
 from api.auth import requires_scope
+from api.exports import ExportView, export_view
 from api.idempotency import IdempotencyKey, once
 from api.paging import Cursor, Limit
 from api.problems import ALWAYS, PAGED, documented
@@ -28,7 +29,7 @@ from core.errors import (
     ValidationFailed,
 )
 from core.ids import Prefix, parse, public
-from core.rights import requests
+from core.rights import exports, requests
 from core.rights.models import Identity, RequestState, RightsRequest
 from core.rights.rules import Kind
 from core.subjects import access
@@ -118,6 +119,10 @@ class RightsRequestView(RightsRequestSummary, frozen=True, kw_only=True):
 
     details: str | None
     reason: str | None
+    export: Annotated[
+        ExportView | None,
+        Meta(description="The file that answers it, for access and portability, once the identity is verified."),
+    ]
 
 
 class RightsRequestPage(Struct, frozen=True, kw_only=True):
@@ -165,7 +170,14 @@ async def _view(parts: Parts, row: RightsRequest, caller: Caller) -> RightsReque
                     why="read",
                 )
             words = await requests.read(parts.keyring, row)
-    return RightsRequestView(**_fields(row), details=words.details, reason=words.reason)
+    async with parts.database.tenant(caller.tenant_id) as session:
+        export = await exports.of_request(session, row.id)
+    return RightsRequestView(
+        **_fields(row),
+        details=words.details,
+        reason=words.reason,
+        export=None if export is None else export_view(export),
+    )
 
 
 async def _created(parts: Parts, row: RightsRequest, caller: Caller, *, status: int) -> Response[RightsRequestView]:

@@ -34,6 +34,8 @@ class Prefix(StrEnum):
     RIGHTS_REQUEST = "rr"
     ERASURE = "ers"  # of a subject, whose id it shares: there is at most one
     CERTIFICATE = "ec"
+    EXPORT = "exp"
+    IMPORT = "imp"
     AUDIT_ENTRY = "aud"
 
 

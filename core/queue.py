@@ -33,6 +33,7 @@ class Task(StrEnum):
     DELIVER = "deliver"
     ERASE = "erase"
     LEAVE = "leave"
+    EXPORT = "export"
 
 
 class _Session(Protocol):
@@ -48,6 +49,7 @@ LANES: dict[Task, Lane] = {
     Task.DELIVER: Lane.COURIER,
     Task.ERASE: Lane.RIGHTS,
     Task.LEAVE: Lane.RIGHTS,
+    Task.EXPORT: Lane.RIGHTS,
 }
 
 

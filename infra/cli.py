@@ -127,6 +127,22 @@ def verify_certificate(
     typer.echo(f"VERIFIED\n{describe(found)}")
 
 
+@app.command("verify-export")
+def verify_export(
+    file: Annotated[Path, typer.Argument(help="The export, as it was downloaded.")],
+    keys: Annotated[Path | None, typer.Option(help="The published keys; by default keys.json beside it.")] = None,
+) -> None:
+    """Check a person's export, offline, from the file and the published keys alone. Exit status 1 if it fails."""
+    from infra.verify_certificate import NotVerified
+    from infra.verify_export import describe, verify_files
+
+    try:
+        found = verify_files(file, keys)
+    except NotVerified as error:
+        _fail(f"NOT VERIFIED: {error}")
+    typer.echo(f"VERIFIED\n{describe(found)}")
+
+
 @app.command()
 def verify(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The picture.")],

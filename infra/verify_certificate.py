@@ -99,17 +99,17 @@ def verify(document: bytes, keys: Keys) -> dict[str, Any]:
     if form not in LEAF_KINDS:
         raise NotVerified("form: another format")
     signed = form.encode() + b"\n" + canonical({"certificate": certificate, "log": log})
-    _check_signature(key, _unhex(signature["value"]), signed, "signature: it does not verify")
+    check_signature(key, unhex(signature["value"]), signed, "signature: it does not verify")
     # 3. Binding.
     entry = str(log.get("entry"))
     leaf = _members(_parse(entry.encode()))
-    _check_binding(certificate, leaf, salt=_unhex(log.get("salt")))
+    _check_binding(certificate, leaf, salt=unhex(log.get("salt")))
     # 4. Inclusion, in the tree of
     # 5. the checkpoint.
     checkpoint = open_checkpoint(str(log.get("checkpoint")), keys)
     if checkpoint.origin != f"likeness/{certificate.get('tenant')}":
         raise NotVerified("checkpoint: of another log")
-    path = [_unhex(step) for step in log.get("proof", [])]
+    path = [unhex(step) for step in log.get("proof", [])]
     number = log.get("number")
     if not isinstance(number, int):
         raise NotVerified("inclusion: the leaf has no number")
@@ -199,7 +199,7 @@ def open_checkpoint(note: str, keys: Keys) -> Checkpoint:
         blob = _unbase64(matched[2])
         for key in keys.values():
             if matched[1] == origin and blob[:4] == note_key_id(origin, key):
-                _check_signature(key, blob[4:], (text + "\n").encode(), "checkpoint: its signature does not verify")
+                check_signature(key, blob[4:], (text + "\n").encode(), "checkpoint: its signature does not verify")
                 return Checkpoint(origin, int(size), _unbase64(root))
     raise NotVerified("checkpoint: no published key signed it")
 
@@ -310,7 +310,8 @@ def _members(value: object) -> dict[str, Any]:
     return value
 
 
-def _unhex(text: object) -> bytes:
+def unhex(text: object) -> bytes:
+    """The bytes that lower-case hexadecimal text stands for. Raises NotVerified."""
     if not isinstance(text, str) or not _HEX.fullmatch(text):
         raise NotVerified("form: hexadecimal text was expected")
     return bytes.fromhex(text)
@@ -326,7 +327,8 @@ def _unbase64(text: str) -> bytes:
     return found
 
 
-def _check_signature(public_key: bytes, signature: bytes, message: bytes, otherwise: str) -> None:
+def check_signature(public_key: bytes, signature: bytes, message: bytes, otherwise: str) -> None:
+    """Raise NotVerified(otherwise) unless it is the Ed25519 signature of the message."""
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except (InvalidSignature, ValueError) as error:

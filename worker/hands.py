@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from core.bootstrap import Parts
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from worker.engine.engine import Engine
 
 T = TypeVar("T")
+
+# They may take minutes; the other places of their lane are for erasures.
+EXPORTS_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,17 @@ class Studio:
 
 @dataclass(frozen=True)
 class Hands:
-    """name: this process, as leases and logs know it. A studio worker has a studio, a light one a courier."""
+    """name: this process, as leases and logs know it. A studio worker has a studio, a light one a courier.
+
+    exports: the places for those who build one.
+    """
 
     name: str
     parts: Parts
     drain: Drain
     studio: Studio | None = None
     courier: Courier | None = None
+    exports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(EXPORTS_AT_ONCE))
 
     @property
     def in_studio(self) -> Studio:

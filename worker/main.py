@@ -28,7 +28,7 @@ from core.queue import Lane, decode, encode, redis_settings
 from core.settings import Settings
 from core.webhooks.deliver import Courier
 from worker import sweep, tasks
-from worker.hands import Hands, Studio
+from worker.hands import EXPORTS_AT_ONCE, Hands, Studio
 from worker.hold import Drain
 from worker.sweep import HOUSEKEEPING, LIGHT_ROUNDS, SLOWER, STUDIO_ROUNDS
 
@@ -66,7 +66,7 @@ def serve_lane(lane: Lane, hands: Hands) -> Worker:
         Lane.CHECKS: ((tasks.check_photo,), LOOKS_AT_ONCE),
         Lane.STUDIO: ((tasks.run_job,), settings.worker.concurrency),
         Lane.COURIER: ((tasks.deliver,), DELIVERIES_AT_ONCE),
-        Lane.RIGHTS: ((tasks.erase, tasks.leave), ERASURES_AT_ONCE),
+        Lane.RIGHTS: ((tasks.erase, tasks.leave, tasks.export), ERASURES_AT_ONCE + EXPORTS_AT_ONCE),
     }[lane]
     return Worker(
         functions=[func(cast("Any", function), name=function.__name__) for function in served],

@@ -14,9 +14,10 @@ from core.clock import now
 from core.idempotency import service as idempotency
 from core.jobs import rescue
 from core.photos import service as photos
+from core.portability.expire import erase_expired as erase_expired_exports
 from core.queue import Task
 from core.retention.expire import erase_expired
-from core.rights import checkpoints, deadlines
+from core.rights import checkpoints, deadlines, exports
 from core.rights import erase as erasure
 from core.rights import leave as departure
 from worker.hands import Hands
@@ -71,6 +72,14 @@ async def wake_for_departures(hands: Hands) -> None:
         await hands.parts.queue.wake(Task.LEAVE, tenant_id, once=f"{hands.name}:{tenant_id.hex}")
 
 
+async def wake_for_exports(hands: Hands) -> None:
+    """Send a token for every export that nobody builds at present."""
+    async with hands.parts.database.system() as session:
+        unfinished = await exports.unfinished(session, limit=AT_ONCE)
+    for tenant_id, export_id in unfinished:
+        await hands.parts.queue.wake(Task.EXPORT, tenant_id, export_id, once=f"{hands.name}:{export_id.hex}")
+
+
 async def sequence_logs(hands: Hands) -> None:
     """Give the newest leaves of every audit log their numbers, and sign them."""
     async with hands.parts.database.system() as session:
@@ -94,6 +103,11 @@ async def expire(hands: Hands) -> None:
     await erase_expired(hands.parts.database, hands.parts.store)
     async with hands.parts.database.system() as session:
         await idempotency.forget_old(session)
+
+
+async def expire_exports(hands: Hands) -> None:
+    """Erase the files of exports whose term is over."""
+    await erase_expired_exports(hands.parts.database, hands.parts.store)
 
 
 async def reap(hands: Hands) -> None:
@@ -121,7 +135,8 @@ LIGHT_ROUNDS: tuple[Round, ...] = (
     rescue_jobs,
     wake_for_erasures,
     wake_for_departures,
+    wake_for_exports,
     sequence_logs,
     mind_rights_requests,
 )
-HOUSEKEEPING: tuple[Round, ...] = (expire, reap)
+HOUSEKEEPING: tuple[Round, ...] = (expire, expire_exports, reap)

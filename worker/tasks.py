@@ -15,6 +15,7 @@ from uuid import UUID
 
 from core.errors import StateConflict
 from core.jobs.claim import claim
+from core.portability.build import build
 from core.queue import Task
 from core.rights import erase as erasure
 from core.rights import leave as departure
@@ -77,6 +78,22 @@ async def run_job(hands: Hands) -> None:
 async def deliver(hands: Hands) -> None:
     """Let the courier look at once; it carries what is due, and looks by itself as well."""
     hands.at_the_post.wake()
+
+
+@quiet
+async def export(hands: Hands, tenant: str, export_id: str) -> None:
+    """Build the file with everything that is held of a person. A few at a time, so that erasures keep their places."""
+    if hands.exports.locked():
+        return  # the sweep brings it back
+    async with hands.exports:
+        parts = hands.parts
+        await build(
+            parts.database,
+            parts.store,
+            tenant_id=UUID(hex=tenant),
+            export_id=UUID(hex=export_id),
+            root=parts.settings.api.public_url.rstrip("/"),
+        )
 
 
 @quiet

@@ -1,7 +1,7 @@
-"""Tombstones and the proof of them; requests and their deadlines; links for people.
+"""Tombstones and the proof of them; requests and their deadlines; exports; links for people.
 
 A tombstone says who was erased, how far the erasing has come and who was told. A request says what a person asked for
-and by when they must be answered.
+and by when they must be answered; an export is the answer to some.
 """
 
 from datetime import datetime
@@ -286,6 +286,63 @@ class RightsRequest(SQLModel, table=True):
     told: list[str] = Field(default_factory=list, sa_type=JSONB)
     next_word_at: datetime | None = Field(default=None, sa_type=Instant)
     closed_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class ExportState(StrEnum):
+    """preparing until its file is sealed; then ready, and expired once its term is over. failed: there is no file."""
+
+    PREPARING = "preparing"
+    READY = "ready"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class PersonExport(SQLModel, table=True):
+    """Everything that is held of a person, in one sealed file, made for a request of theirs.
+
+    attempt: the fence; whoever builds it names the one that it was given. failures: tries that were its own fault.
+    next_at: when the sweep takes it up again, unless the builder says before that it lives. entries, written: how many
+    files it will have, and has.
+    """
+
+    __tablename__ = "person_export"
+    __table_args__ = (
+        CheckConstraint("state IN ('preparing', 'ready', 'failed', 'expired')", name="person_export_state"),
+        CheckConstraint("(state = 'failed') = (reason_code IS NOT NULL)", name="person_export_reason"),
+        CheckConstraint("state <> 'ready' OR asset_id IS NOT NULL", name="person_export_has_file"),
+        Index("person_export_of_subject", "tenant_id", "subject_id", "id"),
+        Index(
+            "person_export_once",
+            "tenant_id",
+            "request_id",
+            unique=True,
+            postgresql_where=text("state = 'preparing'"),
+        ),
+        Index("person_export_unfinished", "next_at", postgresql_where=text("state = 'preparing'")),
+        Index("person_export_expiry", "expires_at", postgresql_where=text("state = 'ready'")),
+        {
+            "info": table_info(
+                tenancy="tenant",
+                eraser=Eraser("keep", "Random ids, counts and times: that an export was made stays provable."),
+            )
+        },
+    )
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    subject_id: UUID = Field(foreign_key="subject.id")
+    request_id: UUID = Field(foreign_key="rights_request.id")
+    state: str = ExportState.PREPARING
+    asset_id: UUID | None = Field(default=None, foreign_key="asset.id")
+    attempt: int = 0
+    failures: int = 0
+    next_at: datetime = Field(default_factory=now, sa_type=Instant)
+    entries: int = 0
+    written: int = 0
+    reason_code: str | None = None
+    created_at: datetime = Field(default_factory=now, sa_type=Instant)
+    ready_at: datetime | None = Field(default=None, sa_type=Instant)
+    expires_at: datetime | None = Field(default=None, sa_type=Instant)
+    erased_at: datetime | None = Field(default=None, sa_type=Instant)
 
 
 class PersonLink(SQLModel, table=True):

@@ -24,13 +24,14 @@ from core.audit import service as audit
 from core.clock import now
 from core.consent import service as consent
 from core.consent.models import Purpose
-from core.errors import NotFound
+from core.errors import Gone, NotFound, StateConflict
 from core.headshots.models import Headshot, HeadshotState
 from core.keyring.service import Keyring
 from core.photos.models import Photo, PhotoState
-from core.rights import requests
-from core.rights.models import PersonLink, RightsRequest, Source
+from core.rights import exports, requests
+from core.rights.models import PersonExport, PersonLink, RightsRequest, Source
 from core.rights.rules import Kind
+from core.storage.models import Asset
 from core.subjects import access
 from core.subjects import service as subjects
 from core.subjects.service import Identity
@@ -80,6 +81,7 @@ class Held:
     headshots: int
     consents: list[consent.Standing]
     requests: list[RightsRequest]
+    exports: list[PersonExport]
 
 
 async def make(session: AsyncSession, *, subject_id: UUID, actor: str, lifetime: timedelta) -> tuple[str, datetime]:
@@ -155,7 +157,19 @@ async def held(session: AsyncSession, keyring: Keyring, subject_id: UUID) -> Hel
         headshots=(await session.exec(headshots.where(col(Headshot.state) == HeadshotState.DONE))).one(),
         consents=await consent.standing(session, subject_id, show_declined=True),
         requests=await requests.page(session, subject_id=subject_id, before=None, limit=20),
+        exports=await exports.page(session, subject_id, before=None, limit=5),
     )
+
+
+async def file_of(session: AsyncSession, *, subject_id: UUID, export_id: UUID) -> Asset:
+    """A file of one's own. Raises `NotFound` for somebody else's, and for one that is not, or no longer, there."""
+    export = await exports.get(session, export_id)
+    if export.subject_id != subject_id:
+        raise NotFound
+    try:
+        return await exports.file_of(session, export)
+    except (StateConflict, Gone):
+        raise NotFound from None
 
 
 async def withdraw(session: AsyncSession, *, subject_id: UUID, purpose: Purpose) -> None:

@@ -1,8 +1,8 @@
 """Rights requests: what a person asked for, who they are, by when they get an answer, and what the answer was.
 
 Some requests are answered by doing: an opt-out is recorded at once, a restriction or an objection makes processing
-stand still from the moment it is received, an erasure begins when the identity is verified. The others wait for
-the tenant. Nothing here waits for an invoice: a suspended tenant's people have the same rights.
+stand still from the moment it is received, an erasure or an export begins when the identity is verified. The rest is
+the tenant's to do. Nothing here waits for an invoice: a suspended tenant's people have the same rights.
 """
 
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ from core.consent import service as consent
 from core.errors import IdentityUnverified, NotFound, StateConflict, Unacceptable
 from core.ids import Prefix, new_id, public
 from core.keyring.service import Keyring
-from core.rights import clocks, erase
-from core.rights.models import Identity, RequestState, RightsRequest, Source
+from core.rights import clocks, erase, exports
+from core.rights.models import Identity, PersonExport, RequestState, RightsRequest, Source
 from core.rights.rules import Kind
 from core.subjects import service as subjects
 from core.webhooks import service as webhooks
@@ -31,6 +31,9 @@ from core.webhooks import service as webhooks
 STANDS_STILL: Final = frozenset({Kind.RESTRICTION, Kind.OBJECTION})
 # Handing out, or changing, what is known of a person on the word of somebody else would be a breach of its own.
 NEEDS_IDENTITY: Final = frozenset({Kind.ACCESS, Kind.PORTABILITY, Kind.RECTIFICATION, Kind.ERASURE})
+
+# These are answered with a file of everything that is held (GDPR Art. 15(3), 20(1)).
+ANSWERED_BY_EXPORT: Final = frozenset({Kind.ACCESS, Kind.PORTABILITY})
 
 # Why an answer may take longer: GDPR Art. 12(3), Cal. Code Regs. tit. 11, § 7021(b).
 EXTENSIONS: Final = ("complexity", "number_of_requests")
@@ -171,14 +174,36 @@ async def read(keyring: Keyring, request: RightsRequest) -> Words:
 async def verify(
     session: AsyncSession, keyring: Keyring, *, request_id: UUID, outcome: Identity, actor: str
 ) -> RightsRequest:
-    """Record whether it was the person. A verified erasure begins here, in this very transaction."""
+    """Record whether it was the person.
+
+    A verified erasure begins here, in this very transaction; a verified access begins its export. Word that it was not
+    the person takes an export back.
+    """
     request = await _held(session, request_id)
     request.identity = outcome.value
     session.add(request)
     await _record(session, request, f"identity_{outcome.value}", actor=actor)
     if outcome is Identity.VERIFIED and request.kind == Kind.ERASURE:
         await erase.begin(session, keyring, subject_id=request.subject_id, actor=actor)
+    if request.kind in ANSWERED_BY_EXPORT:
+        if outcome is Identity.VERIFIED:
+            await exports.begin(session, request, actor=actor)
+        else:
+            await exports.take_back(session, request.id, reason="identity_not_established")
     return request
+
+
+async def export(session: AsyncSession, *, request_id: UUID, actor: str) -> PersonExport:
+    """Begin an export for an open request, where there is none yet or none any more; else the one that there is.
+
+    Raises `IdentityUnverified`, and `StateConflict` for a request of another kind.
+    """
+    request = await _held(session, request_id)
+    if request.kind not in ANSWERED_BY_EXPORT:
+        raise StateConflict("Only a request for access or portability is answered with an export.")
+    if request.identity != Identity.VERIFIED:
+        raise IdentityUnverified
+    return await exports.begin(session, request, actor=actor)
 
 
 async def acknowledge(session: AsyncSession, *, request_id: UUID, actor: str) -> RightsRequest:
@@ -231,6 +256,7 @@ async def deny(
     await _write(keyring, request, reason)
     request.exception = exception
     await restrict.lift(session, request_id=request.id)
+    await exports.take_back(session, request.id, reason="request_denied")
     await _close(session, request, RequestState.DENIED, actor=actor)
     return request
 

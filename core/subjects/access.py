@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.ids import Prefix, public
 from core.subjects import service as subjects
 from core.subjects.models import AccessEntry
 
@@ -29,6 +30,20 @@ async def note(session: AsyncSession, *, subject_id: UUID, what: str, resource_i
         )
     )
     await session.flush()
+
+
+_NAMED = {
+    "photo": Prefix.ASSET,
+    "headshot": Prefix.ASSET,
+    "export": Prefix.ASSET,
+    "identity": Prefix.SUBJECT,
+    "consent": Prefix.CONSENT,
+}
+
+
+def named(entry: AccessEntry) -> str:
+    """The id of what was opened, as the outside sees it."""
+    return public(_NAMED.get(entry.what, Prefix.RIGHTS_REQUEST), entry.resource_id)
 
 
 async def page(session: AsyncSession, subject_id: UUID, *, before: UUID | None, limit: int) -> list[AccessEntry]:

@@ -41,6 +41,8 @@ EVENTS: tuple[str, ...] = (
     "rights_request.due_soon",
     "rights_request.overdue",
     "rights_request.completed",
+    "export.ready",
+    "export.failed",
     "quota.threshold",
     "api_key.rotated",
 )

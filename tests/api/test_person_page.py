@@ -7,6 +7,7 @@ import httpx
 
 from core.ids import Prefix, public
 from tests.api.conftest import Api
+from tests.api.world import a_world
 from tests.scenes import Platform, a_person, consents
 
 
@@ -82,3 +83,24 @@ async def test_nonsense_in_a_form_does_nothing(api: Api, platform: Platform) -> 
     assert (await api.http.post("/s/me/act", data={"visit": "x", "ask": "access"})).status_code == 404
     assert (await api.http.get("/s/me/%3Cscript%3E")).status_code == 404
     assert (await api.call(platform, "GET", "/v1/rights-requests")).json()["data"] == []
+
+
+async def test_a_person_fetches_their_own_export_and_nobody_elses(api: Api) -> None:
+    world, other = await a_world(api), await a_world(api)
+    made = await api.call(world.platform, "POST", f"/v1/subjects/{world.ids['subject_id']}/person-link")
+    page = await _press(api, await api.http.get(made.json()["url"]), "Open my page")
+    assert "Your data, to take along" in page.text
+    file = await _press(api, page, "Download")
+    assert file.headers["content-type"] == "application/zip"
+    assert file.headers["cache-control"] == "no-store"
+    assert file.content.startswith(b"PK")
+    log = await api.call(world.platform, "GET", f"/v1/subjects/{world.ids['subject_id']}/access-log")
+    newest = log.json()["data"][0]
+    assert (newest["what"], newest["actor"], newest["why"]) == ("export", "person", "own_page")
+    visit = re.search(r'name="visit" value="([^"]+)"', page.text)
+    assert visit is not None
+    for theirs in (other.ids["export_id"], "exp_", "nonsense"):
+        answer = await api.http.post("/s/me/export", data={"visit": visit[1], "export": theirs})
+        assert answer.status_code == 404
+        assert "PK" not in answer.text
+    assert (await api.http.post("/s/me/export", data={"visit": "x", "export": "x"})).status_code == 404

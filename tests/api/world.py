@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 
+from core.bootstrap import Parts
+from core.clock import now
 from core.headshots import submit
 from core.ids import Prefix, public
 from core.photos import service as photos
-from core.rights import requests
-from core.rights.models import Identity
+from core.rights import exports, requests
+from core.rights.models import ExportState, Identity, PersonExport
 from core.rights.rules import Kind
 from core.tenants import service as tenants
 from core.tenants.models import Mode
+from core.terms.policy import DataClass, default_of
 from core.webhooks import service as webhooks
 from tests.api.conftest import Api
 from tests.scenes import Platform, a_notice, a_person, a_photo, a_platform, an_erasure, consents
@@ -39,7 +42,27 @@ SLOTS: dict[str, Prefix] = {
     "erasure_id": Prefix.ERASURE,
     "certificate_id": Prefix.CERTIFICATE,
     "entry_id": Prefix.AUDIT_ENTRY,
+    "export_id": Prefix.EXPORT,
 }
+
+
+async def a_ready_export(parts: Parts, export: PersonExport, *, file: bytes = b"PK not looked at in this test") -> None:
+    """An export with a file, without the work of building one."""
+    async with parts.database.tenant(export.tenant_id) as session:
+        asset = await parts.store.write(
+            session,
+            tenant_id=export.tenant_id,
+            subject_id=export.subject_id,
+            kind="export",
+            data=file,
+            media_type="application/zip",
+            width=0,
+            height=0,
+        )
+        export.state, export.asset_id = ExportState.READY.value, asset.id
+        export.ready_at, export.expires_at = now(), now() + default_of(DataClass.EXPORT).length
+        asset.expires_at = export.expires_at
+        session.add_all((export, asset))
 
 
 async def a_world(api: Api, platform: Platform | None = None) -> World:
@@ -73,6 +96,9 @@ async def a_world(api: Api, platform: Platform | None = None) -> World:
             actor="test",
             identity=Identity.VERIFIED,
         )
+        export = await exports.of_request(session, request.id)
+    assert export is not None
+    await a_ready_export(parts, export)
     erased_id = await a_person(parts, platform)
     certificate = await an_erasure(parts, platform, erased_id)
     found = {
@@ -90,5 +116,6 @@ async def a_world(api: Api, platform: Platform | None = None) -> World:
         "erasure_id": erased_id,
         "certificate_id": certificate.id,
         "entry_id": certificate.entry_id,
+        "export_id": export.id,
     }
     return World(platform=platform, ids={name: public(SLOTS[name], value) for name, value in found.items()})

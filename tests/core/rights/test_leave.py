@@ -118,7 +118,7 @@ async def test_the_archive_is_signed_and_holds_nothing_of_a_person(parts: Parts)
         members = {name: zipped.read(name) for name in zipped.namelist()}
     signature = json.loads(members["signature.json"])
     keys = verifier.read_keys(await published(parts))
-    verifier._check_signature(
+    verifier.check_signature(
         keys[signature["kid"]],
         bytes.fromhex(signature["value"]),
         archive.FORMAT.encode() + b"\n" + members["manifest.json"],
