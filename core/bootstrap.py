@@ -55,5 +55,5 @@ async def open_parts(settings: Settings | None = None) -> AsyncIterator[Parts]:
             store=store,
             tombstones=tombstones,
             provenance=provenance,
-            door=Door(settings.api),
+            door=Door(database, settings.api, settings.operators),
         )

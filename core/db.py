@@ -5,7 +5,7 @@ Invariants of this file:
   Without it the row-level security policies match no row.
 - Services never commit. The block `async with database.tenant(…) as session` is the boundary: it commits when the
   block ends, rolls back when it raises, and only after the commit runs what `after_commit` collected.
-- The three roles have their own pools. Code cannot rise from one to another.
+- The roles have their own pools. Code cannot rise from one to another.
 """
 
 import logging
@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeDecorator
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.errors import Unavailable
 from core.settings import DatabaseSettings
 
 logger = logging.getLogger("likeness.db")
@@ -75,12 +76,13 @@ def async_url(url: str) -> str:
 
 
 class Database:
-    """Three pools, one per role, and the sessions over them."""
+    """A pool per role, and the sessions over them."""
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self.app = self._engine(settings.url, settings)
         self.systems = self._engine(settings.system_url, settings)
         self.keys = self._engine(settings.keys_url, settings)
+        self.operators = self._engine(settings.operators_url, settings) if settings.operators_url else None
         self.session_info: dict[str, Any] = {}  # lent to every session: bootstrap puts the queue here
 
     @staticmethod
@@ -109,6 +111,17 @@ class Database:
             yield session
 
     @asynccontextmanager
+    async def operator(self, tenant_id: UUID | None = None) -> AsyncIterator[AsyncSession]:
+        """A transaction on who runs the service; bound to a tenant it may also do what that tenant's may.
+
+        Raises Unavailable where this process was not given the role.
+        """
+        if self.operators is None:
+            raise Unavailable("Operators cannot sign in here: LIKENESS_DATABASE_OPERATORS_URL is not set.")
+        async with self._session(self.operators, tenant_id) as session:
+            yield session
+
+    @asynccontextmanager
     async def keystore(self, tenant_id: UUID) -> AsyncIterator[AsyncSession]:
         """A transaction on the key store, bound to one tenant. For `core.keyring` alone."""
         async with self._session(self.keys, tenant_id) as session:
@@ -129,8 +142,9 @@ class Database:
 
     async def close(self) -> None:
         """Close the pools."""
-        for engine in (self.app, self.systems, self.keys):
-            await engine.dispose()
+        for engine in (self.app, self.systems, self.keys, self.operators):
+            if engine is not None:
+                await engine.dispose()
 
 
 def bind_tenant(session: AsyncSession, tenant_id: UUID) -> None:

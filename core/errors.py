@@ -7,7 +7,9 @@
     ├── Unauthenticated 401           we do not know who you are
     │   ├── CredentialMissing
     │   ├── CredentialInvalid
+    │   ├── SignInRefused
     │   └── CredentialExpired
+    │       └── SessionExpired        of an operator
     ├── QuotaExceeded 402             the tenant's credits do not cover it
     ├── Forbidden 403                 we know, and you may not
     │   ├── ScopeMissing
@@ -16,10 +18,12 @@
     │   └── ConsentRequired
     │       └── ProcessingRestricted  the person restricted processing, or objected to it
     ├── NotFound 404                  unknown, or another tenant's: the same answer
+    │   └── InvitationUnknown
     ├── UploadTooSlow 408             the body did not come in time
     ├── Conflict 409                  the state of things forbids it now
     │   ├── IdempotencyInFlight
     │   ├── ReferenceTaken
+    │   ├── EmailTaken
     │   ├── PhotoNotReady
     │   ├── OptedOut
     │   ├── IdentityUnverified
@@ -38,6 +42,7 @@
     │   ├── WrittenReleaseRequired
     │   ├── GuardianRequired
     │   ├── WebhookTargetRefused
+    │   ├── PasswordWeak
     │   ├── PhotoEmpty · PhotoUnreadable · PhotoTooLarge · PhotoTooSmall · PhotoTooSlow
     │   └── PhotoRefused              the face check said no; carries its findings
     ├── RateLimited 429
@@ -114,6 +119,18 @@ class CredentialExpired(Unauthenticated):
     remedy = "Rotate to a new key."
 
 
+class SessionExpired(CredentialExpired):
+    code = "session_expired"
+    title = "This session has ended."
+    remedy = "Sign in again."
+
+
+class SignInRefused(Unauthenticated):
+    code = "sign_in_refused"
+    title = "The e-mail address, the password or the code is not right."
+    remedy = "Try again with the code that the authenticator shows now. A code is good once."
+
+
 class QuotaExceeded(LikenessError):
     status = 402
     code = "quota_exceeded"
@@ -165,6 +182,12 @@ class NotFound(LikenessError):
     remedy = "Check the id and its prefix, and that it belongs to the tenant of this key."
 
 
+class InvitationUnknown(NotFound):
+    code = "invitation_unknown"
+    title = "This invitation is unknown, used, replaced or expired."
+    remedy = "Ask an admin for a new one."
+
+
 class UploadTooSlow(LikenessError):
     status = 408
     code = "upload_too_slow"
@@ -189,6 +212,12 @@ class ReferenceTaken(Conflict):
     code = "reference_taken"
     title = "A subject with this external reference exists already."
     remedy = "Use the subject named in `subject_id`."
+
+
+class EmailTaken(Conflict):
+    code = "email_taken"
+    title = "An operator has this e-mail address."
+    remedy = "Use another address, or change the role of the operator who has it."
 
 
 class PhotoNotReady(Conflict):
@@ -300,6 +329,12 @@ class WebhookTargetRefused(Unacceptable):
     code = "webhook_target_refused"
     title = "The endpoint's address is not one that we deliver to."
     remedy = "Use an https address on the public internet."
+
+
+class PasswordWeak(Unacceptable):
+    code = "password_weak"
+    title = "This password is too easy to guess."
+    remedy = "Use at least 12 characters, six of them different, and not your name or address."
 
 
 class PhotoEmpty(Unacceptable):

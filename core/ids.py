@@ -37,6 +37,9 @@ class Prefix(StrEnum):
     EXPORT = "exp"
     IMPORT = "imp"
     AUDIT_ENTRY = "aud"
+    OPERATOR = "opr"
+    INVITATION = "inv"
+    APPROVAL = "apr"
 
 
 def new_id() -> UUID:

@@ -8,9 +8,9 @@ they are not set.
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -25,6 +25,8 @@ class DatabaseSettings(BaseSettings):
     system_url: role that finds work across tenants; it sees ids, states and times, and nothing sealed but two keys of
         the deployment, which it cannot open (infra/decisions/0005).
     keys_url: role of the key store's schema; only `core.keyring` connects with it.
+    operators_url: role of operators' accounts, sessions and approvals; the API alone connects with it. Without it
+        nobody signs in, and only the operator token opens `/operator/v1`.
     owner_url: role that owns the tables; only migrations connect with it.
     idle_transaction_seconds: PostgreSQL ends a transaction of a process that froze for this long, and frees its locks.
     """
@@ -33,6 +35,7 @@ class DatabaseSettings(BaseSettings):
     url: SecretStr
     system_url: SecretStr
     keys_url: SecretStr
+    operators_url: SecretStr | None = None
     owner_url: SecretStr | None = None
     pool_size: int = Field(default=10, ge=1, le=200)
     idle_transaction_seconds: int = Field(default=60, ge=1)
@@ -98,6 +101,40 @@ class ApiSettings(BaseSettings):
     operator_token_sha256: str | None = None
     requests_per_minute: int = Field(default=1200, ge=1)
     upload_max_bytes: int = Field(default=25 * 1024 * 1024, ge=1024)
+
+
+class OperatorSettings(BaseSettings):
+    """Who runs the service, and how they sign in.
+
+    console_url: where the console is (LIKENESS_CONSOLE_PUBLIC_URL), for the links of invitations.
+    password_sign_in: may be turned off where an OIDC issuer is set.
+    idle_minutes, session_hours: after how long a session ends, unused or at all.
+    oidc_issuer: the provider's issuer, exactly as it writes it; its discovery document is found from there.
+    oidc_audiences: client ids whose ID tokens are taken.
+    oidc_algorithms: how they may be signed. None that uses a shared secret is ever taken.
+    oidc_leeway_seconds: how far the provider's clock may differ from ours.
+    """
+
+    model_config = _group("OPERATORS")
+    console_url: str | None = Field(default=None, validation_alias="LIKENESS_CONSOLE_PUBLIC_URL")
+    password_sign_in: bool = True
+    idle_minutes: int = Field(default=30, ge=1, le=720)
+    session_hours: int = Field(default=12, ge=1, le=24)
+    oidc_issuer: str | None = None
+    oidc_audiences: frozenset[str] = frozenset()
+    oidc_algorithms: tuple[Literal["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"], ...] = (
+        "RS256",
+        "ES256",
+    )
+    oidc_leeway_seconds: int = Field(default=60, ge=0, le=300)
+
+    @model_validator(mode="after")
+    def _somebody_can_sign_in(self) -> Self:
+        if self.oidc_issuer is None and not self.password_sign_in:
+            raise ValueError("password_sign_in can be off only where oidc_issuer is set: nobody could sign in")
+        if self.oidc_issuer is not None and not self.oidc_audiences:
+            raise ValueError("oidc_issuer needs oidc_audiences: an ID token for another client is not for us")
+        return self
 
 
 class WebhookSettings(BaseSettings):
@@ -205,6 +242,11 @@ class Settings(BaseSettings):
     def api(self) -> ApiSettings:
         """The HTTP edge."""
         return ApiSettings()
+
+    @cached_property
+    def operators(self) -> OperatorSettings:
+        """Who runs the service."""
+        return OperatorSettings()
 
     @cached_property
     def webhooks(self) -> WebhookSettings:

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from core.db import Database
 from core.queue import Queue
 from core.settings import DatabaseSettings, QueueSettings, Settings
-from infra.local.postgres import ADMINISTRATOR, APP, KEYS, OWNER, SYSTEM, Postgres
+from infra.local.postgres import ADMINISTRATOR, APP, KEYS, OPERATORS, OWNER, SYSTEM, Postgres
 from infra.local.valkey import Valkey
 from infra.migrations import migrate
 
@@ -80,11 +80,12 @@ def administrator_url(postgres: Postgres, database_name: str) -> str:
 
 @pytest.fixture
 def database_settings(postgres: Postgres, database_name: str) -> DatabaseSettings:
-    """The fresh database in its three long-running roles."""
+    """The fresh database in its long-running roles."""
     return DatabaseSettings(
         url=SecretStr(postgres.url(APP, database=database_name)),
         system_url=SecretStr(postgres.url(SYSTEM, database=database_name)),
         keys_url=SecretStr(postgres.url(KEYS, database=database_name)),
+        operators_url=SecretStr(postgres.url(OPERATORS, database=database_name)),
         pool_size=5,
     )
 
@@ -148,12 +149,15 @@ def settings_env(
     keys_url: str,
 ) -> dict[str, str]:
     """The environment of a child process that shares all of the above."""
+    operators_url = database_settings.operators_url
+    assert operators_url is not None
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS_")}
     return {
         **inherited,
         "LIKENESS_DATABASE_URL": database_settings.url.get_secret_value(),
         "LIKENESS_DATABASE_SYSTEM_URL": database_settings.system_url.get_secret_value(),
         "LIKENESS_DATABASE_KEYS_URL": database_settings.keys_url.get_secret_value(),
+        "LIKENESS_DATABASE_OPERATORS_URL": operators_url.get_secret_value(),
         "LIKENESS_DATABASE_POOL_SIZE": "5",
         "LIKENESS_QUEUE_URL": queue_settings.url.get_secret_value(),
         "LIKENESS_STORAGE_URL": storage_url,

@@ -5,7 +5,9 @@ or a change of role bites at once. `stated` writes the roles of each guard into 
 start with an operation that has none.
 """
 
+import hashlib
 import inspect
+import secrets
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,11 +18,15 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from api.auth import bearer
 from api.visit import visit_of
 from core.bootstrap import Parts
+from core.errors import Unauthenticated
 from core.operators.service import Operator, Role
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 SCHEME = "operator"
+STRANGERS_PER_MINUTE = 60
+# Lives as long as the process, so a digest of an address means nothing to anybody else.
+_SALT = secrets.token_bytes(16)
 
 
 async def authenticated(connection: Connection) -> Operator:
@@ -29,10 +35,26 @@ async def authenticated(connection: Connection) -> Operator:
     if isinstance(known, Operator):
         return known
     parts: Parts = connection.app.state.parts
-    operator = await parts.door.authenticate(bearer(connection))
+    try:
+        operator = await parts.door.authenticate(bearer(connection))
+    except Unauthenticated:
+        await count_stranger(connection)
+        raise
     connection.scope["user"] = operator
     await connection.app.state.limiter.count(visit_of(connection.scope), operator.actor)
     return operator
+
+
+async def count_stranger(connection: Connection) -> None:
+    """Count somebody whom we do not know, by a digest that another process cannot repeat. Raises `RateLimited`."""
+    who = hashlib.blake2b(address_of(connection).encode(), key=_SALT, digest_size=16).hexdigest()
+    visit = visit_of(connection.scope)
+    await connection.app.state.limiter.count(visit, f"operator:stranger:{who}", quota=STRANGERS_PER_MINUTE)
+
+
+def address_of(connection: Connection) -> str:
+    """The address that asks. Behind a proxy it is the one that the proxy names, as the server was told to believe."""
+    return connection.client.host if connection.client is not None else "unknown"
 
 
 class RoleGuard:
@@ -53,8 +75,9 @@ requires_admin = RoleGuard(Role.ADMIN)
 requires_approver = RoleGuard(Role.PRIVACY_OFFICER, Role.ADMIN)
 
 
-async def requires_nothing(_: Connection, __: BaseRouteHandler) -> None:
+async def requires_nothing(connection: Connection, _: BaseRouteHandler) -> None:
     """For the few operations that bring a credential of their own: signing in, and an invitation's token."""
+    await count_stranger(connection)
 
 
 def provide_operator(request: Request[Any, Any, Any]) -> Operator:

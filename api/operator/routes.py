@@ -3,13 +3,16 @@
 from litestar import Router
 from litestar.di import Provide
 
-from api.operator.auth import SCHEME, provide_operator, stated
+from api.operator.auth import provide_operator, stated
 from api.operator.jobs import OperatorJobController
 from api.operator.now import NowController
 from api.operator.quotas import QuotaController
+from api.operator.sessions import InvitationController, SessionController
 from api.operator.tenants import OperatorTenantController
 
 CONTROLLERS = (
+    SessionController,
+    InvitationController,
     NowController,
     OperatorTenantController,
     QuotaController,
@@ -21,7 +24,6 @@ def operator_router() -> Router:
     """The routes, each with its roles."""
     return Router(
         path="/operator/v1",
-        security=[{SCHEME: []}],
         dependencies={"operator": Provide(provide_operator, sync_to_thread=False)},
         route_handlers=stated(CONTROLLERS),
     )

@@ -29,6 +29,8 @@ OWNER = "likeness_owner"
 APP = "likeness_app"
 SYSTEM = "likeness_system"
 KEYS = "likeness_keys"
+OPERATORS = "likeness_operators"
+ROLES = (OWNER, APP, SYSTEM, KEYS, OPERATORS)
 
 _ROLES_FILE = Path(__file__).parents[1] / "deploy" / "roles.sql"
 # A server that was killed leaves its lock or its shared memory behind until its last child is gone.
@@ -47,7 +49,7 @@ _OPTIONS = {
 
 
 class Postgres:
-    """One embedded cluster under `home`, with the database `likeness` and its four roles.
+    """One embedded cluster under `home`, with the database `likeness` and its five roles.
 
     options: settings of the server beyond the usual ones.
     """
@@ -87,9 +89,11 @@ class Postgres:
                     f"{cluster} holds a database, but its passwords in {self._state} are gone. Bring that file back,"
                     " or remove the folder to begin with an empty database."
                 )
-            kept = {"port": None, "passwords": {role: password() for role in (ADMINISTRATOR, OWNER, APP, SYSTEM, KEYS)}}
-            write_json(self._state, kept)
-        self._passwords = kept["passwords"]
+            kept = {"port": None, "passwords": {}}
+        # A role that is newer than the cluster gets its password now.
+        self._passwords = {role: password() for role in (ADMINISTRATOR, *ROLES)} | kept["passwords"]
+        kept["passwords"] = self._passwords
+        write_json(self._state, kept)
         if not cluster.exists():
             await self._make(cluster)
         self.port = await settle_port(self.port or kept["port"], insist=self.port != 0)
@@ -168,8 +172,7 @@ class Postgres:
     async def _make_roles(self) -> None:
         """Run the same file that an administrator runs on a managed server."""
         variables = {
-            f"LIKENESS_{role.removeprefix('likeness_').upper()}_PASSWORD": self._passwords[role]
-            for role in (OWNER, APP, SYSTEM, KEYS)
+            f"LIKENESS_{role.removeprefix('likeness_').upper()}_PASSWORD": self._passwords[role] for role in ROLES
         }
         child = await process.start(
             Command(

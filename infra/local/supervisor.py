@@ -23,7 +23,7 @@ from typing import Self
 from infra.local.errors import LocalError
 from infra.local.home import Home, sha256_of
 from infra.local.parts import Part, Program, api_answers, console_answers, file_appears
-from infra.local.postgres import APP, KEYS, OWNER, SYSTEM, Postgres
+from infra.local.postgres import APP, KEYS, OPERATORS, OWNER, SYSTEM, Postgres
 from infra.local.remembered import HOST, listen, read_json, settle_port, write_json
 from infra.local.valkey import Valkey
 from infra.verify import keep_kit
@@ -38,6 +38,7 @@ _ASKED_PORT_SECONDS = 12.0
 _STEADY_SECONDS = 30.0
 _LONGEST_PAUSE = 30.0
 OWNER_URL = "LIKENESS_DATABASE_OWNER_URL"
+OPERATORS_URL = "LIKENESS_DATABASE_OPERATORS_URL"
 
 
 class Supervisor:
@@ -120,7 +121,7 @@ class Supervisor:
 
     async def _start_servers(self) -> None:
         if "LIKENESS_DATABASE_URL" in self._given:
-            for role in ("", "SYSTEM_", "KEYS_", "OWNER_"):
+            for role in ("", "SYSTEM_", "KEYS_", "OPERATORS_", "OWNER_"):
                 self._inherit(f"LIKENESS_DATABASE_{role}URL")
         else:
             postgres = Postgres(self.home.folder)
@@ -129,6 +130,7 @@ class Supervisor:
             self.settings["LIKENESS_DATABASE_URL"] = postgres.url(APP)
             self.settings["LIKENESS_DATABASE_SYSTEM_URL"] = postgres.url(SYSTEM)
             self.settings["LIKENESS_DATABASE_KEYS_URL"] = postgres.url(KEYS)
+            self.settings[OPERATORS_URL] = postgres.url(OPERATORS)
             self.settings[OWNER_URL] = postgres.url(OWNER)
         if "LIKENESS_QUEUE_URL" in self._given:
             self._inherit("LIKENESS_QUEUE_URL")
@@ -215,11 +217,13 @@ class Supervisor:
 
     def _worker(self, kind: str) -> Program:
         ready_file = self.home.run / f"{kind}.ready"
+        environment = {**self.environment, "LIKENESS_WORKER_READY_FILE": str(ready_file)}
+        environment.pop(OPERATORS_URL, None)  # a worker has nothing to do with who runs the service
         return Program(
             kind,
             ["worker", kind],
             log=self.home.log / f"{kind}.log",
-            environment={**self.environment, "LIKENESS_WORKER_READY_FILE": str(ready_file)},
+            environment=environment,
             ready=file_appears(ready_file),
             before=lambda: ready_file.unlink(missing_ok=True),
         )

@@ -1,0 +1,241 @@
+"""`/operator/v1/sessions`, `/session` and `/invitations`: how operators come in, and go."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from litestar import Controller, Request, Response, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from msgspec import Meta, Struct
+
+from api.operator.auth import address_of, requires_admin, requires_nothing, requires_viewer
+from api.problems import documented
+from api.wire import Label
+from core.bootstrap import Parts
+from core.errors import (
+    EmailTaken,
+    Forbidden,
+    InvitationUnknown,
+    MalformedRequest,
+    PasswordWeak,
+    RateLimited,
+    RoleMissing,
+    SignInRefused,
+    Unauthenticated,
+    ValidationFailed,
+)
+from core.ids import Prefix, public
+from core.operators import invite, sessions
+from core.operators.models import OperatorSession
+from core.operators.service import Operator, Role, Via
+
+Email = Annotated[
+    str, Meta(max_length=254, pattern=r"^\s*[^@\s]{1,64}@[^@\s]{1,189}\s*$", examples=["ada@example.com"])
+]
+Password = Annotated[str, Meta(min_length=1, max_length=256)]
+Code = Annotated[str, Meta(min_length=6, max_length=24, description="Six digits, or a recovery code.")]
+LinkToken = Annotated[str, Meta(min_length=1, max_length=100, description="The token of the link.")]
+
+
+class Credentials(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What an operator types in."""
+
+    email: Email
+    password: Password
+    code: Code
+
+
+class Invitation(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Whom to invite."""
+
+    name: Label
+    email: Email
+    role: Role
+
+
+class Acceptance(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What the invited choose. The first admin also says who they are."""
+
+    token: LinkToken
+    password: Password
+    name: Label | None = None
+    email: Email | None = None
+
+
+class Confirmation(Struct, kw_only=True, forbid_unknown_fields=True):
+    """The first code of the authenticator."""
+
+    token: LinkToken
+    code: Code
+
+
+class OperatorView(Struct, frozen=True, kw_only=True):
+    """Who is asking. id: null for the credential of a machine."""
+
+    id: str | None
+    name: str
+    role: Role
+    via: Via
+
+
+class SessionView(Struct, frozen=True, kw_only=True):
+    """A session that has just begun. token: shown this once."""
+
+    token: str
+    expires_at: datetime
+    idle_minutes: int
+    operator: OperatorView
+
+
+class FirstSessionView(SessionView, frozen=True, kw_only=True):
+    """The session of a new operator. recovery_codes: shown this once; each opens the door once without the device."""
+
+    recovery_codes: list[str]
+
+
+class EnrolmentView(Struct, frozen=True, kw_only=True):
+    """What goes into the authenticator. secret: the same as in the address, to type in by hand."""
+
+    name: str
+    email: str
+    role: Role
+    otpauth_uri: str
+    secret: str
+
+
+class InvitationView(Struct, frozen=True, kw_only=True):
+    """An invitation as it is made. token: shown this once."""
+
+    id: str
+    role: Role
+    token: str
+    link: Annotated[str | None, Meta(description="The link to send, where the console's address is configured.")]
+    expires_at: datetime
+
+
+class SessionController(Controller):
+    """Signing in and out."""
+
+    path = "/"
+    tags = ("Operators",)
+
+    @post(
+        "/sessions",
+        summary="Sign in",
+        guards=(requires_nothing,),
+        responses=documented(SignInRefused, Forbidden, MalformedRequest, RateLimited, ValidationFailed),
+    )
+    async def create_session(
+        self, request: Request[Any, Any, Any], parts: NamedDependency[Parts], data: JSONBody[Credentials]
+    ) -> SessionView:
+        """Sign in with password and code. Whatever is wrong, the answer is the same; attempts grow slower."""
+        token, opened, operator = await sessions.sign_in(
+            parts.database,
+            parts.keyring,
+            parts.settings.operators,
+            email=data.email,
+            password=data.password,
+            code=data.code,
+            address=address_of(request),
+        )
+        return _session_view(parts, token, opened, operator)
+
+    @get("/session", summary="Who am I", guards=(requires_viewer,), responses=documented(Unauthenticated, RoleMissing))
+    async def read_session(self, operator: NamedDependency[Operator]) -> OperatorView:
+        """The operator that this credential belongs to."""
+        return operator_view(operator)
+
+    @delete(
+        "/session",
+        summary="Sign out everywhere",
+        guards=(requires_viewer,),
+        responses=documented(Unauthenticated, RoleMissing),
+    )
+    async def delete_session(self, parts: NamedDependency[Parts], operator: NamedDependency[Operator]) -> None:
+        """End all sessions of this operator at once, in every tab and on every device."""
+        await sessions.sign_out(parts.database, parts.keyring, operator)
+
+
+class InvitationController(Controller):
+    """Becoming an operator."""
+
+    path = "/invitations"
+    tags = ("Operators",)
+
+    @post(
+        summary="Invite somebody",
+        guards=(requires_admin,),
+        responses=documented(Unauthenticated, RoleMissing, MalformedRequest, EmailTaken, ValidationFailed),
+    )
+    async def create_invitation(
+        self, parts: NamedDependency[Parts], operator: NamedDependency[Operator], data: JSONBody[Invitation]
+    ) -> Response[InvitationView]:
+        """Make a link by which somebody becomes an operator. It is shown this once, and good for three days."""
+        async with parts.database.operator() as session:
+            token, made = await invite.invite(
+                session, parts.keyring, name=data.name, email=data.email, role=data.role, invited_by=operator.actor
+            )
+        view = InvitationView(
+            id=public(Prefix.INVITATION, made.id),
+            role=data.role,
+            token=token,
+            link=invite.link(parts.settings.operators, token),
+            expires_at=made.expires_at,
+        )
+        return Response(view, status_code=201)
+
+    @post(
+        "/accept",
+        summary="Accept an invitation",
+        status_code=200,
+        guards=(requires_nothing,),
+        responses=documented(InvitationUnknown, MalformedRequest, RateLimited, EmailTaken, PasswordWeak),
+    )
+    async def accept_invitation(self, parts: NamedDependency[Parts], data: JSONBody[Acceptance]) -> EnrolmentView:
+        """Choose a password; the answer goes into an authenticator. Nothing is made before a code confirms it."""
+        made = await invite.accept(
+            parts.database,
+            parts.keyring,
+            token=data.token,
+            password=data.password,
+            name=data.name,
+            email=data.email,
+        )
+        return EnrolmentView(
+            name=made.name, email=made.email, role=made.role, otpauth_uri=made.otpauth_uri, secret=made.secret
+        )
+
+    @post(
+        "/confirm",
+        summary="Confirm an invitation",
+        guards=(requires_nothing,),
+        responses=documented(SignInRefused, InvitationUnknown, MalformedRequest, RateLimited, EmailTaken),
+    )
+    async def confirm_invitation(self, parts: NamedDependency[Parts], data: JSONBody[Confirmation]) -> FirstSessionView:
+        """Become an operator with the first code of the authenticator. The recovery codes are shown this once."""
+        made = await invite.confirm(
+            parts.database, parts.keyring, parts.settings.operators, token=data.token, code=data.code
+        )
+        begun = _session_view(parts, made.token, made.session, made.operator)
+        return FirstSessionView(
+            token=begun.token,
+            expires_at=begun.expires_at,
+            idle_minutes=begun.idle_minutes,
+            operator=begun.operator,
+            recovery_codes=made.recovery_codes,
+        )
+
+
+def operator_view(operator: Operator) -> OperatorView:
+    """The operator as the outside sees them."""
+    named = None if operator.id is None else public(Prefix.OPERATOR, operator.id)
+    return OperatorView(id=named, name=operator.name, role=operator.role, via=operator.via)
+
+
+def _session_view(parts: Parts, token: str, opened: OperatorSession, operator: Operator) -> SessionView:
+    return SessionView(
+        token=token,
+        expires_at=opened.expires_at,
+        idle_minutes=parts.settings.operators.idle_minutes,
+        operator=operator_view(operator),
+    )
