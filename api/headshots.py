@@ -35,6 +35,7 @@ from core.errors import (
     QuotaExceeded,
     RetentionOutOfRange,
     StateConflict,
+    UnknownMark,
     UnknownStyle,
 )
 from core.headshots import queries as headshots
@@ -76,6 +77,9 @@ class NewHeadshots(Struct, kw_only=True, forbid_unknown_fields=True):
         Attire,
         Meta(description="`keep` your clothes. `smart` and `formal` need a full-size inpainting model."),
     ] = Attire.KEEP
+    mark: (
+        Annotated[str, Meta(max_length=64, description="A visible mark of yours. Left out, each style's own.")] | None
+    ) = None
     seed: (
         Annotated[int, Meta(ge=0, le=submit.LARGEST_SEED, description="The same seed gives the same backdrop.")] | None
     ) = None
@@ -286,6 +290,7 @@ class HeadshotController(Controller):
                 PhotoNotReady,
                 Gone,
                 UnknownStyle,
+                UnknownMark,
                 AttireNeedsFullModel,
                 PhotoRefused,
                 RetentionOutOfRange,
@@ -313,6 +318,7 @@ class HeadshotController(Controller):
                 photo_id=photo_id,
                 styles=data.styles,
                 expires_after=data.expires_after,
+                mark=data.mark,
             )
             return Response(
                 QuoteView(
@@ -336,6 +342,7 @@ class HeadshotController(Controller):
                         expires_after=data.expires_after,
                         retouch=data.retouch,
                         attire=data.attire,
+                        mark=data.mark,
                     )
                     await ticket.note(session, job.id, status=202)
                 job_id = job.id

@@ -35,10 +35,12 @@ from api.person_page import PersonLinkController, PersonPageController
 from api.photos import PhotoController, SubjectPhotoController
 from api.problems import HANDLERS
 from api.rights_requests import RightsRequestController
+from api.style_previews import StylePreviewController
 from api.styles import StyleController
 from api.subjects import SubjectController
 from api.tenant import TenantController, UsageController
 from api.verify import VerifyController, VerifyPageController
+from api.visible_marks import VisibleMarkController
 from api.webhooks import WebhookDeliveryController, WebhookEndpointController
 from api.well_known import WellKnownController
 from api.well_known_keys import WellKnownKeysController
@@ -72,7 +74,7 @@ TAGS = [
     Tag(name="Subjects", description="The people in the photos."),
     Tag(name="Consents", description="An append-only ledger, purpose by purpose."),
     Tag(name="Photos", description="What a person uploads: cleaned, sealed, checked for a face."),
-    Tag(name="Styles", description="Named looks."),
+    Tag(name="Styles", description="Named looks, your own visible mark, and what both come to."),
     Tag(name="Headshots", description="What we make: one job per request, one headshot per style."),
     Tag(name="Assets", description="The sealed pictures themselves."),
     Tag(name="Verify", description="For anyone, without an account: is this picture ours, and is it as it left?"),
@@ -146,6 +148,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
             SubjectPhotoController,
             PhotoController,
             StyleController,
+            StylePreviewController,
+            VisibleMarkController,
             HeadshotController,
             AssetController,
             WebhookEndpointController,

@@ -6,15 +6,16 @@ from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.auth import requires_active, requires_scope
 from api.idempotency import IdempotencyKey, once
 from api.problems import ALWAYS, CREATING, documented
 from core.bootstrap import Parts
-from core.errors import ValidationFailed
-from core.headshots import brand_styles
+from core.errors import UnknownMark, ValidationFailed
+from core.headshots import brand_styles, visible_marks
 from core.headshots.brand_styles import COLOUR, NAME, STRONGEST_LIGHT, WIDEST_WRAP, Draft
-from core.headshots.models import BrandStyle
+from core.headshots.models import BrandStyle, VisibleMark
 from core.headshots.styles import CATALOGUE, Backdrop, Framing, Light, Retouch, Style
 from core.tenants.service import Caller
 
@@ -52,6 +53,17 @@ class NewStyle(Struct, kw_only=True, forbid_unknown_fields=True):
     ]
     light: NewLight = NewLight()
     retouch: Retouch = Retouch.NONE
+    mark: (
+        Annotated[str, Meta(max_length=64, description="A visible mark of yours, laid over every headshot of it.")]
+        | None
+    ) = None
+
+
+class MarkName(Struct, frozen=True, kw_only=True):
+    """One version of a visible mark."""
+
+    name: Annotated[str, Meta(examples=["acme"])]
+    version: Annotated[int, Meta(examples=[1])]
 
 
 class StyleView(Struct, frozen=True, kw_only=True):
@@ -65,6 +77,7 @@ class StyleView(Struct, frozen=True, kw_only=True):
     retouch: str
     palette: Annotated[list[str], Meta(description="Its colours, for a menu.", examples=[["#c3c5c8", "#595c61"]])]
     backdrop: Annotated[str, Meta(examples=["paper"])]
+    mark: Annotated[MarkName | None, Meta(description="The visible mark that it comes with.")]
     source: Annotated[str, Meta(description="`built_in`, or `brand`: your own.", examples=["built_in"])]
 
 
@@ -84,11 +97,12 @@ def _built_in(style: Style) -> StyleView:
         retouch=style.retouch.value,
         palette=list(style.palette),
         backdrop=style.backdrop.value,
+        mark=None,
         source="built_in",
     )
 
 
-def _brand(row: BrandStyle) -> StyleView:
+def _brand(row: BrandStyle, mark: VisibleMark | None) -> StyleView:
     return StyleView(
         name=row.name,
         title=row.title,
@@ -98,6 +112,7 @@ def _brand(row: BrandStyle) -> StyleView:
         retouch=row.retouch,
         palette=list(row.palette),
         backdrop=row.backdrop,
+        mark=None if mark is None else MarkName(name=mark.name, version=mark.version),
         source="brand",
     )
 
@@ -112,13 +127,14 @@ class StyleController(Controller):
     async def list_styles(self, parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> StyleList:
         """The looks that you may ask for: those that are built in, then your own, each in its newest version."""
         async with parts.database.tenant(caller.tenant_id) as session:
-            own = await brand_styles.newest(session)
-        return StyleList(data=[*(_built_in(style) for style in CATALOGUE.values()), *(_brand(row) for row in own)])
+            own = [(row, await _mark_of(session, row)) for row in await brand_styles.newest(session)]
+        built_in = [_built_in(style) for style in CATALOGUE.values()]
+        return StyleList(data=[*built_in, *(_brand(row, mark) for row, mark in own)])
 
     @post(
         guards=[requires_scope("headshots:write"), requires_active],
         summary="Publish a style",
-        responses=documented(*ALWAYS, *CREATING, ValidationFailed),
+        responses=documented(*ALWAYS, *CREATING, ValidationFailed, UnknownMark),
     )
     async def publish_style(
         self,
@@ -141,7 +157,13 @@ class StyleController(Controller):
                     palette=tuple(data.palette),
                     light=Light(azimuth=data.light.azimuth, strength=data.light.strength, wrap=data.light.wrap),
                     retouch=data.retouch,
+                    mark=data.mark,
                 )
                 row = await brand_styles.publish(session, tenant_id=caller.tenant_id, actor=caller.actor, draft=draft)
                 await ticket.note(session, row.id)
-        return Response(_brand(row), status_code=201)
+            mark = await _mark_of(session, row)
+        return Response(_brand(row, mark), status_code=201)
+
+
+async def _mark_of(session: AsyncSession, row: BrandStyle) -> VisibleMark | None:
+    return None if row.mark_id is None else await visible_marks.get(session, row.mark_id)

@@ -59,7 +59,7 @@ Wait = Annotated[
         required=False,
         max_length=100,
         schema_extra=PLAIN_TEXT,
-        description="`wait=5` holds the answer for that many seconds (at most 20) until the face check is done.",
+        description="`wait=5` holds the answer for that many seconds (at most 20) until the work is done.",
     ),
 ]
 Filter = Annotated[

@@ -37,6 +37,7 @@
     │   ├── IdempotencyMismatch
     │   ├── RetentionOutOfRange
     │   ├── UnknownStyle
+    │   ├── UnknownMark
     │   ├── AttireNeedsFullModel
     │   ├── NoticeUnknown
     │   ├── WrittenReleaseRequired
@@ -299,6 +300,12 @@ class UnknownStyle(Unacceptable):
     code = "unknown_style"
     title = "There is no such style."
     remedy = "See GET /v1/styles."
+
+
+class UnknownMark(Unacceptable):
+    code = "unknown_mark"
+    title = "There is no such visible mark."
+    remedy = "See GET /v1/visible-marks, or publish one."
 
 
 class AttireNeedsFullModel(Unacceptable):

@@ -27,6 +27,7 @@ class Prefix(StrEnum):
     PHOTO = "pho"
     JOB = "job"
     HEADSHOT = "hs"
+    PREVIEW = "pvw"
     ASSET = "ast"
     ENDPOINT = "whe"
     EVENT = "evt"

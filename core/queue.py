@@ -30,6 +30,7 @@ class Task(StrEnum):
 
     CHECK_PHOTO = "check_photo"
     RUN_JOB = "run_job"
+    PREVIEW_STYLE = "preview_style"
     DELIVER = "deliver"
     ERASE = "erase"
     LEAVE = "leave"
@@ -46,6 +47,7 @@ class _Session(Protocol):
 LANES: dict[Task, Lane] = {
     Task.CHECK_PHOTO: Lane.CHECKS,
     Task.RUN_JOB: Lane.STUDIO,
+    Task.PREVIEW_STYLE: Lane.CHECKS,
     Task.DELIVER: Lane.COURIER,
     Task.ERASE: Lane.RIGHTS,
     Task.LEAVE: Lane.RIGHTS,

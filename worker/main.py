@@ -1,6 +1,6 @@
 """The worker process: which lanes it serves, how it starts, and how it leaves.
 
-    studio  the look at uploads, and headshots; loads the picture libraries and the engine
+    studio  the look at uploads, previews of styles, and headshots; loads the picture libraries and the engine
     light   webhooks, erasure, retention; starts in a second and needs no GPU
 
 It leaves within `drain_seconds` of a SIGTERM or SIGINT: it picks up nothing more, lets work end that can, and hands
@@ -63,7 +63,7 @@ def serve_lane(lane: Lane, hands: Hands) -> Worker:
     settings = hands.parts.settings
     served: tuple[Any, ...]
     served, at_once = {
-        Lane.CHECKS: ((tasks.check_photo,), LOOKS_AT_ONCE),
+        Lane.CHECKS: ((tasks.check_photo, tasks.preview_style), LOOKS_AT_ONCE),
         Lane.STUDIO: ((tasks.run_job,), settings.worker.concurrency),
         Lane.COURIER: ((tasks.deliver,), DELIVERIES_AT_ONCE),
         Lane.RIGHTS: ((tasks.erase, tasks.leave, tasks.export), ERASURES_AT_ONCE + EXPORTS_AT_ONCE),

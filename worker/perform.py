@@ -6,10 +6,11 @@ from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any
+from uuid import UUID
 
 from core.errors import Gone, Unavailable
-from core.headshots import complete
-from core.headshots.brand_styles import style_of
+from core.headshots import complete, visible_marks
+from core.headshots.brand_styles import mark_of, style_of
 from core.headshots.complete import Outcome, Picture
 from core.headshots.styles import Retouch, Style
 from core.jobs.claim import Claim
@@ -22,6 +23,7 @@ from worker.hands import Hands
 from worker.hold import Drained, Hold, Part
 from worker.studio import pipeline
 from worker.studio.findings import Refused
+from worker.studio.logo import Logo
 from worker.studio.pipeline import Made
 from worker.studio.watermark import Stamp
 
@@ -101,6 +103,7 @@ async def _make(hands: Hands, claim: Claim, hold: Hold) -> tuple[list[Outcome], 
     timings["prepare"] = _since(began)
     # 3. Each style. A picture that is not the person any more is refused by itself, and costs nothing.
     outcomes: list[Outcome] = []
+    marks = _Marks(hands, claim)
     each = (SEAL_AT - MAKE_AT) / len(claim.styles)
     for number, name in enumerate(claim.styles):
         style = style_of(name, claim.looks)
@@ -110,6 +113,7 @@ async def _make(hands: Hands, claim: Claim, hold: Hold) -> tuple[list[Outcome], 
             mark=await hands.parts.provenance.mark_for(claim.job_id, name),
             key=await hands.parts.provenance.watermark_key(),
         )
+        laid = await marks.of(claim.mark_id or mark_of(name, claim.looks))
         began = perf_counter()
         await hold.begin(Part(name, MAKE_AT + number * each, MAKE_AT + (number + 1) * each))
         try:
@@ -120,6 +124,7 @@ async def _make(hands: Hands, claim: Claim, hold: Hold) -> tuple[list[Outcome], 
                 engine=hands.in_studio.engine,
                 sandbox=claim.mode == Mode.TEST,
                 stamp=stamp,
+                laid=laid,
                 check=hold.check,
                 tenant=claim.tenant_id.hex,
             )
@@ -130,6 +135,22 @@ async def _make(hands: Hands, claim: Claim, hold: Hold) -> tuple[list[Outcome], 
             outcomes.append(_outcome(made, style, mark=stamp.mark, seconds=_since(began)))
             timings[name] = made.timings
     return outcomes, timings
+
+
+class _Marks:
+    """The visible marks of one job's styles, each opened once."""
+
+    def __init__(self, hands: Hands, claim: Claim) -> None:
+        self._hands = hands
+        self._claim = claim
+        self._opened: dict[UUID, Logo] = {}
+
+    async def of(self, mark_id: UUID | None) -> Logo | None:
+        if mark_id is not None and mark_id not in self._opened:
+            async with self._hands.parts.database.tenant(self._claim.tenant_id) as session:
+                row = await visible_marks.get(session, mark_id)
+            self._opened[mark_id] = Logo.of(row, await visible_marks.logo(self._hands.parts.keyring, row))
+        return None if mark_id is None else self._opened[mark_id]
 
 
 async def _open(hands: Hands, claim: Claim) -> bytes:

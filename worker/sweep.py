@@ -11,6 +11,7 @@ from datetime import timedelta
 from time import time
 
 from core.clock import now
+from core.headshots import previews
 from core.idempotency import service as idempotency
 from core.jobs import rescue
 from core.photos import service as photos
@@ -54,6 +55,16 @@ async def wake_for_photos(hands: Hands) -> None:
     for tenant_id, photo_id in waiting:
         once = f"look:{photo_id.hex}:{int(time() / patience)}"
         await hands.parts.queue.wake(Task.CHECK_PHOTO, tenant_id, photo_id, once=once)
+
+
+async def wake_for_previews(hands: Hands) -> None:
+    """Send a token for every preview of a style that has waited too long, one per lease time."""
+    patience = hands.parts.settings.worker.lease_seconds
+    async with hands.parts.database.system() as session:
+        waiting = await previews.waiting(session, older_than_seconds=patience / 3, limit=AT_ONCE)
+    for tenant_id, preview_id in waiting:
+        once = f"preview:{preview_id.hex}:{int(time() / patience)}"
+        await hands.parts.queue.wake(Task.PREVIEW_STYLE, tenant_id, preview_id, once=once)
 
 
 async def wake_for_erasures(hands: Hands) -> None:
@@ -130,7 +141,7 @@ async def go_round(hands: Hands, rounds: tuple[Round, ...], *, every_seconds: fl
             continue
 
 
-STUDIO_ROUNDS: tuple[Round, ...] = (rescue_jobs, wake_for_photos, wake_for_jobs)
+STUDIO_ROUNDS: tuple[Round, ...] = (rescue_jobs, wake_for_photos, wake_for_previews, wake_for_jobs)
 LIGHT_ROUNDS: tuple[Round, ...] = (
     rescue_jobs,
     wake_for_erasures,

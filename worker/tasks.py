@@ -58,6 +58,14 @@ async def check_photo(hands: Hands, tenant: str, photo: str) -> None:
 
 
 @quiet
+async def preview_style(hands: Hands, tenant: str, preview: str) -> None:
+    """Draw a style with nobody in it."""
+    from worker.preview import draw_preview
+
+    await draw_preview(hands, tenant_id=UUID(hex=tenant), preview_id=UUID(hex=preview))
+
+
+@quiet
 async def run_job(hands: Hands) -> None:
     """Make the headshots of the fairest pending job."""
     from worker.perform import perform

@@ -15,6 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.audit import service as audit
 from core.errors import NotFound, UnknownStyle, ValidationFailed
+from core.headshots import visible_marks
 from core.headshots.models import BrandStyle
 from core.headshots.styles import CATALOGUE, COLOURS, Backdrop, Light, Retouch, Style
 
@@ -40,7 +41,7 @@ _SIDES = ("from the right", "from the upper right", "from above", "from the uppe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A brand style to publish. The fields are those of `core.headshots.styles.Style`."""
+    """A brand style to publish. The fields are those of `core.headshots.styles.Style`; mark: name of a visible mark."""
 
     name: str
     title: str
@@ -49,12 +50,14 @@ class Draft:
     palette: tuple[str, ...]
     light: Light
     retouch: Retouch
+    mark: str | None = None
 
 
 async def publish(session: AsyncSession, *, tenant_id: UUID, actor: str, draft: Draft) -> BrandStyle:
-    """Publish the next version of a brand style. Raises `ValidationFailed`."""
+    """Publish the next version of a brand style. Raises `ValidationFailed` and `UnknownMark`."""
     _require_valid(draft)
     name, light = draft.name, draft.light
+    mark = None if draft.mark is None else await visible_marks.named(session, draft.mark)
     # The lock makes versions a sequence without holes when two are published at once.
     await session.exec(select(func.pg_advisory_xact_lock(func.hashtext(f"{tenant_id}/style/{name}"))))
     newest = (await session.exec(select(func.max(BrandStyle.version)).where(BrandStyle.name == name))).one()
@@ -70,6 +73,7 @@ async def publish(session: AsyncSession, *, tenant_id: UUID, actor: str, draft: 
         strength=light.strength,
         wrap=light.wrap,
         retouch=draft.retouch.value,
+        mark_id=None if mark is None else mark.id,
     )
     session.add(row)
     await session.flush()
@@ -134,6 +138,12 @@ def style_of(name: str, looks: Mapping[str, Any] | None) -> Style:
     )
 
 
+def mark_of(name: str, looks: Mapping[str, Any] | None) -> UUID | None:
+    """The visible mark that comes with a style as a job keeps it."""
+    mark = ((looks or {}).get(name) or {}).get("mark")
+    return None if mark is None else UUID(hex=mark)
+
+
 def _look(row: BrandStyle) -> dict[str, Any]:
     return {
         "title": row.title,
@@ -142,6 +152,7 @@ def _look(row: BrandStyle) -> dict[str, Any]:
         "palette": list(row.palette),
         "light": {"azimuth": row.azimuth, "strength": row.strength, "wrap": row.wrap},
         "retouch": row.retouch,
+        "mark": None if row.mark_id is None else row.mark_id.hex,
     }
 
 

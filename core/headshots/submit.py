@@ -26,7 +26,7 @@ from core.errors import (
     StateConflict,
     ValidationFailed,
 )
-from core.headshots import brand_styles
+from core.headshots import brand_styles, visible_marks
 from core.headshots.styles import Attire, Retouch
 from core.jobs import fair, queries
 from core.jobs.finish import finish
@@ -68,7 +68,7 @@ class _Order:
     retain_seconds: int
 
 
-async def submit(
+async def submit(  # noqa: PLR0913 (a job is asked for with that many facts)
     session: AsyncSession,
     *,
     caller: Caller,
@@ -78,18 +78,21 @@ async def submit(
     expires_after: int | None = None,
     retouch: Retouch | None = None,
     attire: Attire = Attire.KEEP,
+    mark: str | None = None,
 ) -> Job:
     """Admit one job: one photo, one headshot per style. The caller's transaction commits it.
 
-    retouch: the level for all of its styles; each style's own if left out.
+    retouch, mark: the level and the visible mark for all of its styles; each style's own if left out.
 
-    Raises `TenantSuspended`, `NotFound`, `Gone`, `ValidationFailed`, `UnknownStyle`, `AttireNeedsFullModel`,
-    `PhotoNotReady`, `PhotoRefused`, `RetentionOutOfRange`, `ConsentRequired` or `QuotaExceeded`; then nothing was made.
+    Raises `TenantSuspended`, `NotFound`, `Gone`, `ValidationFailed`, `UnknownStyle`, `UnknownMark`,
+    `AttireNeedsFullModel`, `PhotoNotReady`, `PhotoRefused`, `RetentionOutOfRange`, `ConsentRequired` or
+    `QuotaExceeded`; then nothing was made.
     """
     require_attire(attire)
     order = await _read(session, caller=caller, photo_id=photo_id, styles=styles, expires_after=expires_after)
     if seed is not None and not 0 <= seed <= LARGEST_SEED:
         raise ValidationFailed(errors=[{"field": "seed", "message": f"A whole number from 0 to {LARGEST_SEED}."}])
+    laid = None if mark is None else await visible_marks.named(session, mark)
     # 1. The person's row is held until the commit, and every purpose is granted.
     subject = await subjects.lock(session, order.photo.subject_id, share=True)
     await consent.require(session, subject.id, *NEEDS)
@@ -109,6 +112,7 @@ async def submit(
         styles=order.styles,
         looks=order.looks or None,
         retouch=None if retouch is None else retouch.value,
+        mark_id=None if laid is None else laid.id,
         seed=secrets.randbelow(LARGEST_SEED + 1) if seed is None else seed,
         cost=order.cost,
         work=order.work,
@@ -140,10 +144,13 @@ async def quote(
     photo_id: UUID,
     styles: Sequence[str],
     expires_after: int | None = None,
+    mark: str | None = None,
 ) -> Quote:
     """Everything that `submit` would check but the credits, and what it would cost. Raises as `submit` does."""
     async with database.tenant(caller.tenant_id) as session:
         order = await _read(session, caller=caller, photo_id=photo_id, styles=styles, expires_after=expires_after)
+        if mark is not None:
+            await visible_marks.named(session, mark)
         await consent.require(session, order.photo.subject_id, *NEEDS)
         credit = await quota.usage(session, caller.tenant_id)
         region = order.tenant.region

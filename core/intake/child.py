@@ -2,7 +2,8 @@
 
 Wire format, both ways: frames of u32 (big-endian length), then that many bytes of JSON; a frame's `size` member says
 how many raw bytes follow it. The parent sends one request with the photo; the child sends `ready` once its walls stand
-and before it reads the photo, then one answer, with the clean JPEG or with the reason for a refusal.
+and before it reads the photo, then one answer, with the clean JPEG or with the reason for a refusal. A request with
+`logo` in it gets raw RGBA samples instead.
 
 It opens no file, so nothing of a photo ever touches a disk, and it writes no message: an error text could quote the
 photo. Whatever it says is checked by the parent, which does not trust it either.
@@ -17,6 +18,7 @@ from typing import Any
 from core.intake.confine import confine
 from core.intake.decode import Limits, TooManyPixels, render
 from core.intake.detect import detect
+from core.intake.logo import render_logo
 
 
 def main() -> None:
@@ -38,8 +40,11 @@ def main() -> None:
 
 def _answer(data: bytes, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     try:
-        findings = detect(data, request["format"])
         limits = Limits(max_pixels=request["max_pixels"], max_edge=request["max_edge"])
+        if request.get("logo"):
+            samples, width, height = render_logo(data, request["format"], limits)
+            return {"width": width, "height": height}, samples
+        findings = detect(data, request["format"])
         picture, width, height = render(data, request["format"], findings, limits)
     except MemoryError:
         return {"refused": "memory"}, b""

@@ -6,16 +6,31 @@ before anyone sees it. This process never loads a picture library.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from core.errors import IntakeBusy, PayloadTooLarge, PhotoEmpty, PhotoTooLarge, PhotoTooSmall, PhotoUnreadable
+from core.errors import (
+    IntakeBusy,
+    PayloadTooLarge,
+    PhotoEmpty,
+    PhotoTooLarge,
+    PhotoTooSmall,
+    PhotoUnreadable,
+    UnsupportedPhotoType,
+)
 from core.intake.converse import CHILD, converse
 from core.intake.detect import CATEGORIES
 from core.intake.sniff import SourceFormat, measure, require_bare_jpeg, sniff
 
 _MEBIBYTE: Final = 1024 * 1024
+SMALLEST_LOGO: Final = 24
+"""The shorter side, in pixels, below which a logo is too small to be laid over anything."""
+LARGEST_LOGO_BYTES: Final = 4 * _MEBIBYTE
+LARGEST_LOGO_PIXELS: Final = 16_000_000
+LOGO_EDGE: Final = 512
+"""The longer side to which a logo is shrunk, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +67,15 @@ class CleanPhoto:
     removed: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class CleanLogo:
+    """A logo as raw samples: RGBA, four bytes a pixel, row by row, colour not multiplied with cover."""
+
+    samples: bytes
+    width: int
+    height: int
+
+
 class Intake:
     """Cleans photos, a few at a time, so that uploads cannot starve the process that takes them in.
 
@@ -78,12 +102,33 @@ class Intake:
         PhotoTooSlow; IntakeBusy and Unavailable when the fault is ours.
         """
         source_format = admit(data, declared_type=declared_type, limits=self.limits)
+        async with self._turn():
+            return await _clean(data, source_format, limits=self.limits, program=self._program)
+
+    async def clean_logo(self, data: bytes, *, declared_type: str | None = None) -> CleanLogo:
+        """Read a logo, PNG, WebP or JPEG, in the same sandbox. Raises as `clean`."""
+        limits = replace(
+            self.limits,
+            max_bytes=LARGEST_LOGO_BYTES,
+            max_pixels=LARGEST_LOGO_PIXELS,
+            min_edge=SMALLEST_LOGO,
+            max_edge_out=LOGO_EDGE,
+        )
+        source_format = admit(data, declared_type=declared_type, limits=limits)
+        if source_format == "heic":
+            raise UnsupportedPhotoType
+        async with self._turn():
+            return await _clean_logo(data, source_format, limits=limits, program=self._program)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One child's turn. Raises IntakeBusy when too many wait for theirs."""
         if self._room == 0:
             raise IntakeBusy
         self._room -= 1
         try:
             async with self._free:
-                return await _clean(data, source_format, limits=self.limits, program=self._program)
+                yield
         finally:
             self._room += 1
 
@@ -120,24 +165,54 @@ async def _clean(
     data: bytes, source_format: SourceFormat, *, limits: IntakeLimits, program: Sequence[str]
 ) -> CleanPhoto:
     max_pixels = _max_pixels(source_format, limits)
-    request = {
-        "format": source_format,
-        "max_pixels": max_pixels,
-        "max_edge": limits.max_edge_out,
-        "memory_bytes": limits.memory_bytes,
-        "cpu_seconds": limits.cpu_seconds,
-    }
     answer, picture = await converse(
         data,
-        request,
+        _request(source_format, limits),
         wall_seconds=limits.wall_seconds,
         # A clean picture is never larger than its own raw pixels, but for its tables.
         max_answer_bytes=3 * limits.max_edge_out**2 + _MEBIBYTE,
         program=program,
     )
+    _require_not_refused(answer, max_pixels=max_pixels)
+    return _checked(answer, picture, source_format, limits)
+
+
+async def _clean_logo(
+    data: bytes, source_format: SourceFormat, *, limits: IntakeLimits, program: Sequence[str]
+) -> CleanLogo:
+    answer, samples = await converse(
+        data,
+        _request(source_format, limits) | {"logo": True},
+        wall_seconds=limits.wall_seconds,
+        max_answer_bytes=4 * limits.max_edge_out**2,
+        program=program,
+    )
+    _require_not_refused(answer, max_pixels=limits.max_pixels)
+    width, height = answer.get("width"), answer.get("height")
+    if not (isinstance(width, int) and isinstance(height, int)):
+        raise PhotoUnreadable
+    if not 0 < min(width, height) <= max(width, height) <= limits.max_edge_out or len(samples) != 4 * width * height:
+        raise PhotoUnreadable
+    if min(width, height) < SMALLEST_LOGO:
+        # What is left once the transparent margin is off.
+        raise PhotoTooSmall(min_edge=SMALLEST_LOGO)
+    return CleanLogo(samples=samples, width=width, height=height)
+
+
+def _request(source_format: SourceFormat, limits: IntakeLimits) -> dict[str, Any]:
+    return {
+        "format": source_format,
+        "max_pixels": _max_pixels(source_format, limits),
+        "max_edge": limits.max_edge_out,
+        "memory_bytes": limits.memory_bytes,
+        "cpu_seconds": limits.cpu_seconds,
+    }
+
+
+def _require_not_refused(answer: dict[str, Any], *, max_pixels: int) -> None:
     match answer.get("refused"):
         case None:
-            return _checked(answer, picture, source_format, limits)
+            return
         case "pixels":
             raise PhotoTooLarge(max_pixels=max_pixels)
         case "memory":

@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, ImageFile, JpegImagePlugin, PngImagePlugin, Tif
 from core.intake.detect import Findings
 from core.intake.sniff import SourceFormat
 
-__all__ = ["Limits", "TooManyPixels", "render"]
+__all__ = ["Limits", "TooManyPixels", "render", "to_srgb"]
 
 # JPEG's plug-in reads EXIF through TIFF's, late; naming it keeps the import.
 _NEEDED_LATE: Final = (TiffImagePlugin,)
@@ -69,7 +69,7 @@ def render(data: bytes, source_format: SourceFormat, findings: Findings, limits:
     del source
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
-    image = _to_srgb(image, profile)
+    image = to_srgb(image, profile)
     if max(image.size) > limits.max_edge:
         image.thumbnail((limits.max_edge, limits.max_edge), Image.Resampling.LANCZOS)
     image.info = {}
@@ -172,7 +172,7 @@ def _opaque(band: Image.Image) -> Image.Image:
     return band.convert("L" if band.mode == "1" else "RGB")
 
 
-def _to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
+def to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
     """Convert by the embedded profile, relative colorimetric; without one, or with one that does not fit, assume sRGB.
 
     A damaged profile must not cost the person the photo: the colours are then read as every viewer without colour

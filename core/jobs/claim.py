@@ -47,6 +47,7 @@ class Claim:
     retain_seconds: int
     looks: Mapping[str, Any] | None = None
     retouch: str | None = None
+    mark_id: UUID | None = None
     capped: bool = False
 
 
@@ -91,6 +92,7 @@ async def claim(database: Database, *, worker: str, region: str, lease_seconds: 
         retain_seconds=job.retain_seconds,
         looks=job.looks,
         retouch=job.retouch,
+        mark_id=job.mark_id,
         capped=taken.capped,
     )
 

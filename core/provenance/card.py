@@ -68,6 +68,12 @@ _SENTENCES: Final[Mapping[str, tuple[str, str, str, str]]] = {
         "Une marque visible y a été apposée.",
         "Se le superpuso una marca visible.",
     ),
+    "corner:marked": (
+        "A company’s mark was laid over one corner.",
+        "In einer Ecke wurde das Zeichen eines Unternehmens eingefügt.",
+        "La marque d’une entreprise a été apposée dans un angle.",
+        "En una esquina se superpuso la marca de una empresa.",
+    ),
     "all_but_face:watermarked": (
         "An invisible mark outside the face says that this picture was edited.",
         "Ein unsichtbares Zeichen außerhalb des Gesichts sagt, dass dieses Bild bearbeitet wurde.",

@@ -27,6 +27,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "find_subject": {"reference": "somebody unknown"},
     "rectify_subject": {"jurisdiction": "DE"},
     "grant_consent": {"purpose": "headshot", "notice_id": "{notice_id}"},
+    "preview_style": {"style": "studio-grey"},
     "request_headshots": {"photo_id": "{photo_id}", "styles": ["studio-grey"]},
     "create_asset_link": {"expires_in": 60},
     "create_endpoint": {"url": "https://hooks.sample.example/other"},

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from core.bootstrap import Parts
 from core.clock import now
-from core.headshots import submit
+from core.headshots import previews, submit
 from core.ids import Prefix, public
 from core.photos import service as photos
 from core.rights import exports, requests
@@ -43,6 +43,7 @@ SLOTS: dict[str, Prefix] = {
     "certificate_id": Prefix.CERTIFICATE,
     "entry_id": Prefix.AUDIT_ENTRY,
     "export_id": Prefix.EXPORT,
+    "preview_id": Prefix.PREVIEW,
 }
 
 
@@ -97,6 +98,8 @@ async def a_world(api: Api, platform: Platform | None = None) -> World:
             identity=Identity.VERIFIED,
         )
         export = await exports.of_request(session, request.id)
+        preview = await previews.ask(session, tenant_id=tenant_id, style="studio-grey", mark=None)
+        await previews.keep(session, parts.keyring, preview_id=preview.id, picture=b"a picture")
     assert export is not None
     await a_ready_export(parts, export)
     erased_id = await a_person(parts, platform)
@@ -117,5 +120,6 @@ async def a_world(api: Api, platform: Platform | None = None) -> World:
         "certificate_id": certificate.id,
         "entry_id": certificate.entry_id,
         "export_id": export.id,
+        "preview_id": preview.id,
     }
     return World(platform=platform, ids={name: public(SLOTS[name], value) for name, value in found.items()})

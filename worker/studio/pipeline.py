@@ -2,7 +2,7 @@
 
     examine   is there one usable face? (seconds after upload)
     prepare   find face → frame → matte            once per photo
-    make      retouch → light → backdrop → composite → face lock → mark → watermark → encode → still-me gate   per style
+    make      retouch → light → backdrop → composite → face lock → marks → watermark → encode → still-me gate  per style
 
 Every stage is a function in a file of its own; this file only says their order. Pictures live in memory alone.
 """
@@ -28,6 +28,7 @@ from worker.studio import (
     find_face,
     frame,
     light,
+    logo,
     mark,
     matte,
     retouch,
@@ -37,12 +38,14 @@ from worker.studio import (
 )
 from worker.studio.encode import Output
 from worker.studio.findings import FaceReport, Finding, Refused, Severity
+from worker.studio.logo import Logo
 from worker.studio.vision import Picture
 from worker.studio.watermark import Stamp
 
 __all__ = [
     "FaceReport",
     "Finding",
+    "Logo",
     "Made",
     "Output",
     "Refused",
@@ -132,7 +135,7 @@ def prepare(photo: bytes, *, check: Check) -> Sitting:
     return Sitting(report, framed, cut, face_lock.hull_of(framed), timings)
 
 
-async def make(
+async def make(  # noqa: PLR0913 (a headshot is made from that many facts)
     sitting: Sitting,
     style: Style,
     *,
@@ -142,6 +145,7 @@ async def make(
     check: Check,
     tenant: str = "",
     stamp: Stamp | None = None,
+    laid: Logo | None = None,
 ) -> Made:
     """Make one style's headshot.
 
@@ -152,11 +156,12 @@ async def make(
         engine: repaints the backdrop if it has a model; the style's own backdrop stands otherwise.
         sandbox: write the sandbox mark across the picture.
         stamp: the invisible mark. What has none may be looked at here; `complete` lets nothing leave without.
+        laid: the platform's own visible mark.
         check: see `Check`.
         tenant: opaque key; the engine keeps tenants apart by it.
 
     Raises:
-        Refused: the still-me gate found the face or the skin tone altered.
+        Refused: the still-me gate found the face or the skin tone altered, or the visible mark finds no room.
         FaceLockBroken: a pixel of the face is not the person's own. A defect of ours, never the photo's.
     """
     timings = dict(sitting.timings)
@@ -190,8 +195,10 @@ async def make(
             face_lock.require_own_face(picture, own, sitting.hull)
     check("encode", 0.75)
     with _timed(timings, "encode"):
-        outputs = await asyncio.to_thread(_encode, sitting, picture, own, stamp=stamp)
-        outputs[encode.CUTOUT] = await asyncio.to_thread(_cut_out, sitting, lit, own, sandbox=sandbox, stamp=stamp)
+        outputs = await asyncio.to_thread(_encode, sitting, picture, own, stamp=stamp, laid=laid)
+        outputs[encode.CUTOUT] = await asyncio.to_thread(
+            _cut_out, sitting, lit, own, sandbox=sandbox, stamp=stamp, laid=laid
+        )
     check("still_me", 0.9)
     with _timed(timings, "still_me"):
         likeness = await asyncio.to_thread(
@@ -208,6 +215,9 @@ async def make(
             line.update(likeness.figures())
     if touched.share > 0:
         ledger.insert(1, _retouch_line(touched, style.retouch))
+    if laid is not None:
+        share = round(float((logo.lay(picture, laid, sitting.hull)[1] > 0).mean()), 4)
+        ledger.append({"region": "corner", "action": "marked", "source": "mark", "share": share})
     if stamp is not None:
         share = round(1 - float(sitting.hull.mean()), 4)
         ledger.append({"region": "all_but_face", "action": "watermarked", "source": "mark", "share": share})
@@ -251,7 +261,9 @@ async def _backdrop(style: Style, *, seed: int, engine: Engine, tenant: str, che
     return await asyncio.to_thread(backdrop.with_grain, drawn, seed=seed)
 
 
-def _encode(sitting: Sitting, picture: Picture, own: Picture, *, stamp: Stamp | None) -> dict[str, Output]:
+def _encode(
+    sitting: Sitting, picture: Picture, own: Picture, *, stamp: Stamp | None, laid: Logo | None
+) -> dict[str, Output]:
     """All variants, each decoded again and held against the face lock, and its watermark read."""
     outputs: dict[str, Output] = {}
     points = sitting.framed.points
@@ -259,6 +271,8 @@ def _encode(sitting: Sitting, picture: Picture, own: Picture, *, stamp: Stamp | 
         # Resizing mixes neighbours: only pixels wholly inside the face are held to it.
         hull = encode.cut(sitting.hull.astype(np.uint8) * 255, variant, points) == 255  # noqa: PLR2004
         piece = encode.cut(picture, variant, points)
+        if laid is not None:
+            piece, _ = logo.lay(piece, laid, hull)
         output = encode.encode(piece if stamp is None else watermark.lay(piece, stamp, hull))
         decoded = encode.decode(output.data)
         face_lock.require_own_face_encoded(decoded, encode.cut(own, variant, points), hull)
@@ -268,7 +282,9 @@ def _encode(sitting: Sitting, picture: Picture, own: Picture, *, stamp: Stamp | 
     return outputs
 
 
-def _cut_out(sitting: Sitting, lit: vision.Plane, own: Picture, *, sandbox: bool, stamp: Stamp | None) -> Output:
+def _cut_out(
+    sitting: Sitting, lit: vision.Plane, own: Picture, *, sandbox: bool, stamp: Stamp | None, laid: Logo | None
+) -> Output:
     """The person on transparent ground, under the same lock and the same marks."""
     alpha = np.where(sitting.hull, np.float32(1), sitting.matte.alpha)
     # Where nothing shows, nothing is left of the room that was photographed: an even grey, which carries the mark.
@@ -276,6 +292,9 @@ def _cut_out(sitting: Sitting, lit: vision.Plane, own: Picture, *, sandbox: bool
     person = vision.pixels(np.where(shown, np.round(255 * np.clip(lit, 0, 1)), _UNSEEN))
     if sandbox:
         person = mark.mark(person, sitting.hull)
+    if laid is not None:
+        person, covered = logo.lay(person, laid, sitting.hull)
+        alpha = np.maximum(alpha, covered)
     if stamp is not None:
         person = watermark.lay(person, stamp, sitting.hull)
     output = encode.encode_cutout(person, alpha)

@@ -15,10 +15,11 @@ from core.provenance.watermark import find_in_place, fits, texture
 from worker.studio.findings import Refused
 from worker.studio.vision import Picture
 
-STRENGTH = 1.0
+STRENGTH = 0.85
 """Standard deviation of the texture on a calm backdrop at 1024 px, in levels of 255."""
 _CALM, _BUSY = 0.65, 2.6  # least and most of that, by how lively the place is
 _LIVELINESS = 0.12
+_SMALLER = 0.35
 _FEATHER = 9  # px
 
 
@@ -52,7 +53,7 @@ def lay(picture: Picture, stamp: Stamp, hull: npt.NDArray[np.bool_]) -> Picture:
     # Rounding may leave the mean square of a flat place a little below zero.
     lively = np.sqrt(np.maximum(cv2.blur(detail * detail, (17, 17)), 0))
     # A small picture's texture is finer, and suffers more from whatever is done to it.
-    strength = STRENGTH * (1024 / max(high, wide)) ** 0.35 * np.clip(_CALM + _LIVELINESS * lively, _CALM, _BUSY)
+    strength = STRENGTH * (1024 / max(high, wide)) ** _SMALLER * np.clip(_CALM + _LIVELINESS * lively, _CALM, _BUSY)
     near_face = cv2.dilate(hull.astype(np.uint8), np.ones((_FEATHER, _FEATHER), np.uint8))
     free = 1 - cv2.blur(near_face.astype(np.float32), (_FEATHER, _FEATHER))
     added = texture(stamp.mark, stamp.key, width=wide, height=high) * strength * free
