@@ -113,7 +113,7 @@ class StylePreviewController(Controller):
         """The picture: JPEG, 1024 px square. 409 while it is not drawn."""
         async with parts.database.tenant(caller.tenant_id) as session:
             row = await previews.get(session, parse(Prefix.PREVIEW, preview_id))
-        picture = await previews.picture(parts.keyring, row)
+        picture = await previews.picture(parts.store, row)
         return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 

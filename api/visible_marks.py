@@ -147,7 +147,7 @@ class VisibleMarkController(Controller):
                 logo = await intake.clean_logo(upload.data, declared_type=upload.declared_type)
                 async with parts.database.tenant(caller.tenant_id) as session:
                     row = await visible_marks.publish(
-                        session, parts.keyring, tenant_id=caller.tenant_id, actor=caller.actor, draft=draft, logo=logo
+                        session, parts.store, tenant_id=caller.tenant_id, actor=caller.actor, draft=draft, logo=logo
                     )
                     await ticket.note(session, row.id)
         return Response(_view(row), status_code=201)

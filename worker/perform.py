@@ -149,7 +149,7 @@ class _Marks:
         if mark_id is not None and mark_id not in self._opened:
             async with self._hands.parts.database.tenant(self._claim.tenant_id) as session:
                 row = await visible_marks.get(session, mark_id)
-            self._opened[mark_id] = Logo.of(row, await visible_marks.logo(self._hands.parts.keyring, row))
+            self._opened[mark_id] = Logo.of(row, await visible_marks.logo(self._hands.parts.store, row))
         return None if mark_id is None else self._opened[mark_id]
 
 

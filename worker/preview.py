@@ -16,7 +16,7 @@ async def draw_preview(hands: Hands, *, tenant_id: UUID, preview_id: UUID) -> No
         order = await previews.order(session, preview_id)
     if order is None:
         return
-    logo = None if order.mark is None else Logo.of(order.mark, await visible_marks.logo(parts.keyring, order.mark))
+    logo = None if order.mark is None else Logo.of(order.mark, await visible_marks.logo(parts.store, order.mark))
     drawn = await hands.in_studio.run(partial(preview.draw, order.style, logo))
     async with parts.database.tenant(tenant_id) as session:
-        await previews.keep(session, parts.keyring, preview_id=preview_id, picture=drawn)
+        await previews.keep(session, parts.store, preview_id=preview_id, picture=drawn)

@@ -163,7 +163,7 @@ async def _signed(
                 sign,
                 picture.data,
                 picture.media_type,
-                ledger=ledger,
+                ledger=_without_names(ledger, claim.looks or {}),
                 mark=_mark(outcome),
                 training_allowed=training_allowed,
                 credential=credential,
@@ -179,6 +179,11 @@ def _carried(removed: Sequence[str]) -> list[dict[str, Any]]:
     """The marks of origin that the photo came with are recorded, and told on: none is dropped silently."""
     marks = sorted(ORIGIN_MARKS & set(removed))
     return [{"region": "source", "action": "carried", "source": "own", "share": 1.0, "marks": marks}] if marks else []
+
+
+def _without_names(ledger: Sequence[Mapping[str, Any]], looks: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The ledger as it goes into files: a platform's own style is called `brand`, as its name may name the platform."""
+    return [{**line, **({"style": "brand"} if line.get("style") in looks else {})} for line in ledger]
 
 
 def _mark(outcome: Outcome) -> bytes:

@@ -21,8 +21,8 @@ from core.headshots import brand_styles, visible_marks
 from core.headshots.models import PreviewState, StylePreview, VisibleMark
 from core.headshots.styles import Style
 from core.ids import new_id
-from core.keyring.service import Keyring
 from core.queue import Task, wake_after_commit
+from core.storage.service import SealedStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +74,20 @@ async def order(session: AsyncSession, preview_id: UUID) -> Order | None:
     return Order(style=brand_styles.style_of(row.style, looks), mark=mark)
 
 
-async def keep(session: AsyncSession, keyring: Keyring, *, preview_id: UUID, picture: bytes) -> None:
+async def keep(session: AsyncSession, store: SealedStore, *, preview_id: UUID, picture: bytes) -> None:
     """Seal a drawn preview into its row. The first one stays."""
     row = await get(session, preview_id)
     if row.state == PreviewState.PENDING:
-        row.sealed_picture = await keyring.seal_secret(row.tenant_id, _seal_name(row.id), picture)
+        row.sealed_picture = await store.seal_for_row(row.tenant_id, _seal_name(row.id), picture)
         row.state = PreviewState.READY.value
         session.add(row)
 
 
-async def picture(keyring: Keyring, row: StylePreview) -> bytes:
+async def picture(store: SealedStore, row: StylePreview) -> bytes:
     """The JPEG. Raises `StateConflict` while it is not drawn yet."""
     if row.sealed_picture is None:
         raise StateConflict("The preview is not drawn yet.", state=row.state)
-    return await keyring.open_secret(row.tenant_id, _seal_name(row.id), row.sealed_picture)
+    return await store.open_from_row(row.tenant_id, _seal_name(row.id), row.sealed_picture)
 
 
 async def waiting(session: AsyncSession, *, older_than_seconds: float, limit: int) -> list[tuple[UUID, UUID]]:

@@ -19,7 +19,7 @@ from core.audit import service as audit
 from core.errors import IntegrityError, NotFound, UnknownMark, ValidationFailed
 from core.headshots.models import VisibleMark
 from core.intake.clean import LOGO_EDGE, CleanLogo
-from core.keyring.service import Keyring
+from core.storage.service import SealedStore
 
 NAME: Final = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 NARROWEST, WIDEST = 0.06, 0.3
@@ -53,7 +53,7 @@ class Draft:
 
 
 async def publish(
-    session: AsyncSession, keyring: Keyring, *, tenant_id: UUID, actor: str, draft: Draft, logo: CleanLogo
+    session: AsyncSession, store: SealedStore, *, tenant_id: UUID, actor: str, draft: Draft, logo: CleanLogo
 ) -> VisibleMark:
     """Publish the next version of a mark. Raises `ValidationFailed`, `KeyProviderUnavailable`."""
     require_valid(draft)
@@ -71,7 +71,7 @@ async def publish(
         opacity=draft.opacity,
         logo_width=logo.width,
         logo_height=logo.height,
-        sealed_logo=await keyring.seal_secret(tenant_id, _seal_name(name, version), zlib.compress(logo.samples, 9)),
+        sealed_logo=await store.seal_for_row(tenant_id, _seal_name(name, version), zlib.compress(logo.samples, 9)),
     )
     session.add(row)
     await session.flush()
@@ -107,9 +107,9 @@ async def get(session: AsyncSession, mark_id: UUID) -> VisibleMark:
     return found
 
 
-async def logo(keyring: Keyring, row: VisibleMark) -> CleanLogo:
+async def logo(store: SealedStore, row: VisibleMark) -> CleanLogo:
     """The logo of a mark, opened. Raises `core.keyring.sealing.SealBroken`, `KeyProviderUnavailable`."""
-    deflated = await keyring.open_secret(row.tenant_id, _seal_name(row.name, row.version), row.sealed_logo)
+    deflated = await store.open_from_row(row.tenant_id, _seal_name(row.name, row.version), row.sealed_logo)
     samples = zlib.decompressobj().decompress(deflated, 4 * LOGO_EDGE**2)
     if len(samples) != 4 * row.logo_width * row.logo_height:
         raise IntegrityError("a sealed logo has the size that its row says")

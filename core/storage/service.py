@@ -96,6 +96,17 @@ class SealedStore:
         key, context = await self._key(asset)
         return await open_all(key, context, await self.objects.get_stream(asset.object_name))
 
+    async def seal_for_row(self, tenant_id: UUID, name: str, data: bytes) -> bytes:
+        """Something small of a platform as a whole, sealed under its keys, to be kept in a row rather than an object.
+
+        name: what it is, bound into the seal.
+        """
+        return await self.keyring.seal_secret(tenant_id, name, data)
+
+    async def open_from_row(self, tenant_id: UUID, name: str, sealed: bytes) -> bytes:
+        """What `seal_for_row` sealed under the same name. Raises `core.keyring.sealing.SealBroken`."""
+        return await self.keyring.open_secret(tenant_id, name, sealed)
+
     async def delete(self, session: AsyncSession, asset: Asset, *, with_person: bool = False) -> None:
         """Delete the object, then its key, and say so in the row. Safe to repeat. Raises StorageUnavailable.
 

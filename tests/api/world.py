@@ -99,7 +99,7 @@ async def a_world(api: Api, platform: Platform | None = None) -> World:
         )
         export = await exports.of_request(session, request.id)
         preview = await previews.ask(session, tenant_id=tenant_id, style="studio-grey", mark=None)
-        await previews.keep(session, parts.keyring, preview_id=preview.id, picture=b"a picture")
+        await previews.keep(session, parts.store, preview_id=preview.id, picture=b"a picture")
     assert export is not None
     await a_ready_export(parts, export)
     erased_id = await a_person(parts, platform)
