@@ -25,7 +25,7 @@ from core.audit.models import AuditCheckpoint, AuditEntry
 from core.clock import now
 from core.consent.models import Consent, Notice
 from core.db import Database
-from core.headshots.models import BrandStyle
+from core.headshots.models import BrandStyle, VisibleMark
 from core.ids import Prefix, public
 from core.keyring.service import Keyring
 from core.rights import checkpoints
@@ -44,6 +44,7 @@ _TABLES: Mapping[str, tuple[type[SQLModel], frozenset[str]]] = {
     "retention.json": (RetentionPolicy, frozenset()),
     "notices.json": (Notice, frozenset()),
     "brand_styles.json": (BrandStyle, frozenset()),
+    "visible_marks.json": (VisibleMark, frozenset({"sealed_logo"})),
     "api_keys.json": (ApiKey, frozenset({"secret_hash"})),
     "webhook_endpoints.json": (WebhookEndpoint, frozenset({"sealed_secret", "sealed_previous_secret"})),
     "rights_requests.json": (RightsRequest, frozenset({"sealed_details", "sealed_reason"})),
