@@ -1,15 +1,15 @@
 """A platform's own visible mark, by style or by job, and previews of styles.
 
-Revision ID: 2026_11_26_0130
-Revises: 2026_11_26_0126
+Revision ID: 2026_11_26_0140
+Revises: 2026_11_26_0131
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "2026_11_26_0130"
-down_revision = "2026_11_26_0126"
+revision = "2026_11_26_0140"
+down_revision = "2026_11_26_0131"
 branch_labels = None
 depends_on = None
 

@@ -1,15 +1,15 @@
 """Operators, their sessions and invitations, failed sign-ins, and the log of what operators did.
 
-Revision ID: 2026_11_26_0130
-Revises: 2026_11_26_0126
+Revision ID: 2026_11_26_0131
+Revises: 2026_11_26_0130
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "2026_11_26_0130"
-down_revision = "2026_11_26_0126"
+revision = "2026_11_26_0131"
+down_revision = "2026_11_26_0130"
 branch_labels = None
 depends_on = None
 
