@@ -101,6 +101,7 @@ class ApiSettings(BaseSettings):
     operator_token_sha256: str | None = None
     requests_per_minute: int = Field(default=1200, ge=1)
     upload_max_bytes: int = Field(default=25 * 1024 * 1024, ge=1024)
+    import_max_bytes: int = Field(default=128 * 1024 * 1024, ge=1024)
 
 
 class OperatorSettings(BaseSettings):
@@ -201,6 +202,17 @@ class ProvenanceSettings(BaseSettings):
     checks_per_minute: int = Field(default=20, ge=1)
 
 
+class PortabilitySettings(BaseSettings):
+    """Exports from elsewhere.
+
+    anchors: JSON, issuer → file with its published keys, `{"https://other.example": "/etc/likeness/other-keys.json"}`.
+    Exports that this deployment signed are always taken in.
+    """
+
+    model_config = _group("PORTABILITY")
+    anchors: dict[str, Path] = Field(default_factory=dict)
+
+
 class Settings(BaseSettings):
     """All groups, each read from the environment when first asked for, so that a part fails only on what it needs."""
 
@@ -267,3 +279,8 @@ class Settings(BaseSettings):
     def provenance(self) -> ProvenanceSettings:
         """How headshots are signed."""
         return ProvenanceSettings()
+
+    @cached_property
+    def portability(self) -> PortabilitySettings:
+        """Exports from elsewhere."""
+        return PortabilitySettings()
