@@ -170,6 +170,8 @@ class ModelSettings(BaseSettings):
     attention: auto tries the kernels of a GPU per shape.
     max_rows: rows in one forward pass, at most; a guided picture takes two.
     tenant_share: of those rows, that one tenant may hold while others wait.
+    attire: the model is a full-size inpainting model, and clothes may be changed with it. The API goes by this alone; a
+        worker whose model is not one does not start with it.
     """
 
     model_config = _group("MODEL")
@@ -184,6 +186,7 @@ class ModelSettings(BaseSettings):
     attention: Literal["auto", "sdpa", "flash", "cudnn", "xformers"] = "auto"
     max_rows: int = Field(default=32, ge=2, le=256)
     tenant_share: float = Field(default=0.5, gt=0, le=1)
+    attire: bool = False
 
 
 class ProvenanceSettings(BaseSettings):
