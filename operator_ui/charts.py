@@ -55,7 +55,7 @@ def _bars(
         .mark_bar(cornerRadiusTopLeft=1, cornerRadiusTopRight=1)
         .encode(
             x=alt.X("at:T", timeUnit=time_unit, axis=axis, scale=alt.Scale(type="utc")),
-            y=alt.Y("value:Q", title=unit, axis=alt.Axis(tickCount=4, format="~s"), stack="zero"),
+            y=alt.Y("value:Q", title=unit, axis=alt.Axis(tickCount=4, format="~s", tickMinStep=1), stack="zero"),
             color=colour,
             tooltip=[
                 alt.Tooltip("at:T", title="UTC", format="%-d %b %Y, %H:%M"),
@@ -77,15 +77,20 @@ def ranked(rows: Sequence[tuple[str, float]], *, unit: str, said: str, colours: 
         ]
     )
     order = [name for name, _ in rows]
-    y = alt.Y("name:N", sort=order, title=None, axis=alt.Axis(labelLimit=180, ticks=False, domain=False))
+    whole = all(float(value).is_integer() for _, value in rows)
+    y = alt.Y(
+        "name:N", sort=order, title=None, axis=alt.Axis(labelLimit=180, labelOverlap=False, ticks=False, domain=False)
+    )
     base = alt.Chart(frame).encode(y=y)
     bars = base.mark_bar(height={"band": 0.62}, cornerRadiusEnd=2).encode(
-        x=alt.X("value:Q", title=unit, axis=alt.Axis(tickCount=4, format="~s", grid=True)),
+        x=alt.X(
+            "value:Q", title=unit, axis=alt.Axis(tickCount=4, format="~s", grid=True, tickMinStep=1 if whole else 0)
+        ),
         color=alt.Color("colour:N", scale=None),
         tooltip=[alt.Tooltip("name:N", title="What"), alt.Tooltip("value:Q", title=unit, format=",")],
     )
     numbers = base.mark_text(align="left", dx=4, color=GRAY).encode(x="value:Q", text=alt.Text("value:Q", format=","))
-    st.altair_chart((bars + numbers).properties(height=max(70, 30 * len(rows) + 30)), alt=said)
+    st.altair_chart((bars + numbers).properties(height=34 * len(rows) + 64), alt=said)
 
 
 def lines(

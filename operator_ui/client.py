@@ -6,6 +6,7 @@ A token is sent with each request and kept by nothing here.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
@@ -110,13 +111,17 @@ class Api:
     def __init__(self, token: str) -> None:
         self._token = token
 
-    def read(self, path: str, kind: type[T], **query: object) -> T:
+    def read(self, path: str, kind: type[T], /, **query: object) -> T:
         """GET one thing. Parameters that are None or empty are left out. Raises `Trouble` or `SignedOut`."""
         return _decode(self._send("GET", path, query=query).content, kind)
 
-    def file(self, path: str, **query: object) -> bytes:
+    def file(self, path: str, /, **query: object) -> bytes:
         """GET a file as it is. Raises `Trouble` or `SignedOut`."""
         return self._send("GET", path, query=query).content
+
+    def published(self, path: str) -> bytes:
+        """What the service publishes to anyone, outside of the operator API: its signing keys. Raises `Trouble`."""
+        return self._send("GET", f"{API_URL}{path}").content
 
     def act(
         self,
@@ -130,10 +135,12 @@ class Api:
         answer = self._send(method, path, body=body, headers=headers)
         proposal = None
         if answer.status_code == HTTPStatus.ACCEPTED:
-            proposal = _decode(answer.content, Proposal)
+            # An act that goes on by itself, a redelivery say, is accepted as well: only a proposal has a proposer.
+            with suppress(msgspec.DecodeError):
+                proposal = msgspec.json.decode(answer.content, type=Proposal)
         return Answer(content=answer.content, etag=answer.headers.get("etag", ""), proposal=proposal)
 
-    def every(self, path: str, page: type[T], *, most: int, **query: object) -> Iterator[T]:
+    def every(self, path: str, page: type[T], /, *, most: int, **query: object) -> Iterator[T]:
         """The pages of a list one after another, until `most` rows were read. Raises `Trouble` or `SignedOut`."""
         cursor: str | None = None
         read = 0

@@ -29,6 +29,7 @@ _UNREACHABLE = "The service does not answer just now. Nothing was changed; try a
 
 class _Session(msgspec.Struct):
     token: str
+    recovery_codes: list[str] = []
 
 
 class _Problem(msgspec.Struct):
@@ -58,7 +59,8 @@ async def sign_in(request: Request) -> Response:
         return HTMLResponse(pages.refused(), status_code=403)
     wanted = {name: form.get(name, "").strip() for name in ("email", "code")} | {"password": form.get("password", "")}
     try:
-        answer = await _ask("POST", "/sessions", body=wanted)
+        address = request.client.host if request.client else None
+        answer = await _ask("POST", "/sessions", body=wanted, address=address)
     except _NotAnswered as error:
         return HTMLResponse(pages.sign_in(following, email=wanted["email"], error=str(error)), status_code=401)
     return _let_in(following, answer)
@@ -79,8 +81,10 @@ async def _accept(form: Mapping[str, str]) -> Response:
     password = form.get("password", "")
     if password != form.get("again", ""):
         return HTMLResponse(pages.choose_password(token, error="The two passwords differ."), status_code=422)
+    body = {"token": token, "password": password}
+    body |= {name: form[name].strip() for name in ("name", "email") if form.get(name, "").strip()}
     try:
-        answer = await _ask("POST", "/invitations/accept", body={"token": token, "password": password})
+        answer = await _ask("POST", "/invitations/accept", body=body)
     except _NotAnswered as error:
         return HTMLResponse(pages.choose_password(token, error=str(error)), status_code=422)
     return HTMLResponse(pages.enrol(token, msgspec.json.decode(answer, type=_Joining).otpauth_uri))
@@ -133,10 +137,12 @@ ROUTES = [
 
 
 def _let_in(following: str, answer: bytes) -> Response:
-    response = RedirectResponse(following, status_code=303)
-    token = msgspec.json.decode(answer, type=_Session).token
+    session = msgspec.json.decode(answer, type=_Session)
+    response: Response = RedirectResponse(following, status_code=303)
+    if session.recovery_codes:
+        response = HTMLResponse(pages.recovery(session.recovery_codes), headers={"cache-control": "no-store"})
     # Without an age the cookie ends with the browser; the API ends the session by its own clock before that.
-    response.set_cookie(COOKIE, token, path="/", secure=SECURE, httponly=True, samesite="strict")
+    response.set_cookie(COOKIE, session.token, path="/", secure=SECURE, httponly=True, samesite="strict")
     return response
 
 
@@ -163,9 +169,18 @@ async def _form(request: Request) -> Mapping[str, str] | None:
         return None
 
 
-async def _ask(method: str, path: str, *, body: Mapping[str, str] | None = None, token: str | None = None) -> bytes:
-    """The API's answer. Raises `_NotAnswered` with what to tell the person."""
+async def _ask(
+    method: str,
+    path: str,
+    *,
+    body: Mapping[str, str] | None = None,
+    token: str | None = None,
+    address: str | None = None,
+) -> bytes:
+    """The API's answer. address: by which attempts are counted. Raises `_NotAnswered`."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    if address is not None:
+        headers["X-Forwarded-For"] = address
     try:
         async with httpx.AsyncClient(base_url=f"{API_URL}/operator/v1", timeout=10, trust_env=False) as client:
             answer = await client.request(method, path, json=body, headers=headers)

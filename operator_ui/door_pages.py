@@ -1,5 +1,6 @@
 """The door's HTML. Everything that comes from outside passes through `escape`; there is no script in any page."""
 
+from collections.abc import Sequence
 from html import escape
 from urllib.parse import quote
 
@@ -38,9 +39,8 @@ value="{escape(email, quote=True)}"></label>
 <label>Password
 <input name="password" type="password" autocomplete="current-password" required maxlength="200" {_focus(bool(email))}>\
 </label>
-<label>Six-digit code from your authenticator
-<input name="code" inputmode="numeric" autocomplete="one-time-code" pattern="[0-9 ]{{6,7}}" maxlength="7" required>\
-</label>
+<label>Code from your authenticator, or a recovery code
+<input name="code" autocomplete="one-time-code" minlength="6" maxlength="30" required></label>
 <button>Sign in</button>
 </form>
 <p class="quiet">Lost your phone or password? Ask an admin for a new invitation. No photo is shown anywhere in here.</p>
@@ -60,6 +60,12 @@ def choose_password(token: str, *, error: str = "") -> str:
 </label>
 <label>The same again
 <input name="again" type="password" autocomplete="new-password" required minlength="12" maxlength="200"></label>
+<details><summary>The very first admin also says who they are</summary>
+<label>Name
+<input name="name" autocomplete="name" maxlength="100"></label>
+<label>E-mail
+<input name="email" type="email" autocomplete="email" maxlength="254"></label>
+</details>
 <button>Go on</button>
 </form>
 """
@@ -85,6 +91,18 @@ autofocus></label>
 </form>
 """
     return _PAGE.format(title="Join", body=body)
+
+
+def recovery(codes: Sequence[str]) -> str:
+    """The codes that open the door without the device, shown this once."""
+    shown = "".join(f"<li><code>{escape(code)}</code></li>" for code in codes)
+    body = f"""\
+<p>You are signed in. Keep these recovery codes where you keep passwords: each opens the door once when your phone is
+lost, and they are shown this once.</p>
+<ul class="codes">{shown}</ul>
+<p><a class="button" href="/">I have kept them. Open the console</a></p>
+"""
+    return _PAGE.format(title="Recovery codes", body=body)
 
 
 def refused() -> str:

@@ -9,7 +9,7 @@ import re
 from base64 import b64encode
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 import streamlit
 from starlette.datastructures import Headers, MutableHeaders
@@ -83,6 +83,12 @@ class SignInFirst:
         """Redirect, or pass on."""
         if scope["type"] == "http" and scope["method"] == "GET" and _wants_page(scope):
             query = scope.get("query_string", b"").decode("latin-1")
+            invited = parse_qs(query).get("invitation")
+            if invited:
+                await RedirectResponse(f"/join?token={quote(invited[0], safe='')}", status_code=303)(
+                    scope, receive, send
+                )
+                return
             page = scope["path"] + (f"?{query}" if query else "")
             answer = RedirectResponse(f"/sign-in?next={quote(page, safe='')}", status_code=303)
             await answer(scope, receive, send)

@@ -1,9 +1,10 @@
 """What every page is made of: a heading that says which question it answers, figures in a row, empty states."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.navigation.page import Page
 
 from operator_ui.session import needs
 from operator_ui.words import plain
@@ -38,7 +39,8 @@ def figures(row: Sequence[Figure]) -> None:
                 delta_arrow="off",
                 help=figure.hint or None,
                 border=True,
-                width=190,
+                width=168,
+                height="stretch",
             )
 
 
@@ -46,6 +48,14 @@ def nothing(said: str, then: str = "") -> None:
     """An empty state: why there is nothing here, and what to do if that is a surprise."""
     with st.container(border=True):
         st.markdown(f":material/check_circle: {plain(said)}" + (f"  \n:gray[{plain(then)}]" if then else ""))
+
+
+def links(**pages: Mapping[str, str]) -> None:
+    """Ways to other pages, which open at once and in this tab. pages: the place of each, and its query."""
+    known: Mapping[str, Page] = st.session_state["pages"]
+    with st.container(horizontal=True, gap="medium"):
+        for path, query in pages.items():
+            st.page_link(known[path], query_params=dict(query))
 
 
 def section(title: str, note: str = "") -> None:

@@ -15,7 +15,7 @@ import streamlit as st
 
 from operator_ui.client import Api, SignedOut, Trouble
 from operator_ui.place import COOKIE, OIDC
-from operator_ui.views import Operator, Session
+from operator_ui.views import Operator
 from operator_ui.words import plain
 
 P = ParamSpec("P")
@@ -32,10 +32,10 @@ def api() -> Api:
     return Api(str(token))
 
 
-def visit() -> Session:
-    """The session, as the API has it now. Raises `SignedOut` or `Trouble`."""
-    found = api().read("session", Session)
-    st.session_state["operator"] = found.operator
+def visit() -> Operator:
+    """Who looks, as the API has it now. Raises `SignedOut` or `Trouble`."""
+    found = api().read("session", Operator)
+    st.session_state["operator"] = found
     return found
 
 

@@ -27,6 +27,7 @@ _CSS: Final = """
   .lk-ended { padding: .8rem 1rem; border: 1px solid #c78a2c; border-radius: 6px; background: rgb(199 138 44 / .12); }
   .lk-ended a { text-decoration: underline; }
   .lk-who { font-size: .88rem; line-height: 1.45; }
+  .lk-who a { color: inherit; text-decoration: underline; text-underline-offset: 2px; }
   .lk-who .quiet { opacity: .7; }
   .lk-steps { list-style: none; margin: 0; padding: 0; }
   .lk-steps li { display: grid; grid-template-columns: 1.4rem 1fr auto; gap: .4rem; padding: .38rem 0;

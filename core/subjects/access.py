@@ -37,7 +37,7 @@ _NAMED = {
     "headshot": Prefix.ASSET,
     "export": Prefix.ASSET,
     "identity": Prefix.SUBJECT,
-    "import": Prefix.IMPORT,
+    "consent": Prefix.CONSENT,
 }
 
 

@@ -4,7 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from operator_ui.pages import now
+from operator_ui.pages import (
+    approvals,
+    audit,
+    erasures,
+    jobs,
+    keys,
+    models,
+    now,
+    operators,
+    quotas,
+    rights,
+    tenants,
+    webhooks,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,5 +33,24 @@ class Page:
 PAGES: Final[dict[str, list[Page]]] = {
     "Today": [
         Page("Now", ":material/monitor_heart:", "now", now.show),
+        Page("Approvals", ":material/group:", "approvals", approvals.show),
+    ],
+    "People": [
+        Page("Rights requests", ":material/gavel:", "rights", rights.show),
+        Page("Erasures", ":material/delete_forever:", "erasures", erasures.show),
+    ],
+    "Platforms": [
+        Page("Tenants", ":material/business:", "tenants", tenants.show),
+        Page("Quotas", ":material/data_usage:", "quotas", quotas.show),
+        Page("Keys", ":material/key:", "keys", keys.show),
+    ],
+    "Work": [
+        Page("Jobs", ":material/work_history:", "jobs", jobs.show),
+        Page("Webhooks", ":material/webhook:", "webhooks", webhooks.show),
+        Page("Models and workers", ":material/memory:", "models", models.show),
+    ],
+    "Trust": [
+        Page("Audit", ":material/policy:", "audit", audit.show),
+        Page("Operators", ":material/badge:", "operators", operators.show),
     ],
 }

@@ -8,35 +8,34 @@ from operator_ui import session, theme
 from operator_ui.client import SignedOut, Trouble
 from operator_ui.door import STATIC
 from operator_ui.pages import PAGES
-from operator_ui.views import Session
-from operator_ui.words import moment
+from operator_ui.views import Operator
 
 st.set_page_config(page_title="Likeness console", page_icon="/door/mark.svg", layout="wide")
 theme.apply()
 st.logo(str(STATIC / "name.svg"), size="large", icon_image=str(STATIC / "mark.svg"))
 
 
-def _who(visit: Session) -> None:
-    operator = visit.operator
-    ends = f" · session ends {moment(visit.expires_at)}" if visit.expires_at else ""
+def _who(operator: Operator) -> None:
     st.html(
         f'<div class="lk-who">{escape(operator.name)}<br>'
-        f'<span class="quiet">{escape(session.role_name(operator.role))}{escape(ends)}</span><br>'
+        f'<span class="quiet">{escape(session.role_name(operator.role))}</span><br>'
         '<a href="/sign-out" target="_self">Sign out everywhere</a></div>'
     )
 
 
 def main() -> None:
     """One run."""
-    sections = {
-        name: [st.Page(page.show, title=page.title, icon=page.icon, url_path=page.path, default=page.path == "now")
-               for page in pages]
-        for name, pages in PAGES.items()
-    }  # fmt: skip
+    known = {
+        page.path: st.Page(page.show, title=page.title, icon=page.icon, url_path=page.path, default=page.path == "now")
+        for pages in PAGES.values()
+        for page in pages
+    }
+    st.session_state["pages"] = known
+    sections = {name: [known[page.path] for page in pages] for name, pages in PAGES.items()}
     chosen = st.navigation(sections, position="sidebar", expanded=True)
     st.session_state["page"] = f"/{chosen.url_path}"
     try:
-        visit = session.visit()
+        operator = session.visit()
     except SignedOut:
         session.signed_out()
         return
@@ -45,7 +44,7 @@ def main() -> None:
         st.button("Try again", icon=":material/refresh:", type="primary")
         return
     with st.sidebar:
-        _who(visit)
+        _who(operator)
     with session.troubles():
         chosen.run()
 

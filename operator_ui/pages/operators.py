@@ -1,0 +1,104 @@
+"""*Operators*: who may sign in here, and what may they do?"""
+
+from typing import Final
+
+import streamlit as st
+
+from operator_ui import acts, filters, words
+from operator_ui.layout import heading, roles
+from operator_ui.session import api, may, role_name
+from operator_ui.tables import Column, table
+from operator_ui.views import Invitation, OperatorPage
+
+_PAGE = "operators"
+ROLES: Final = {
+    "viewer": "Viewer: reads everything operational",
+    "support": "Support: mends jobs, deliveries and workers",
+    "privacy_officer": "Privacy officer: answers for people's data",
+    "admin": "Admin: tenants, quotas, keys, operators",
+}
+
+
+def show() -> None:
+    """The page."""
+    heading("Operators", "Who may sign in here, and what may they do?")
+    acts.said()
+    _link()
+    page = api().read("operators", OperatorPage, limit=100)
+    rows = [
+        {
+            "name": one.name,
+            "role": role_name(one.role),
+            "state": one.state,
+            "seen": one.last_seen_at,
+            "since": one.created_at,
+            "id": one.id,
+        }
+        for one in page.data
+    ]
+    open_it = filters.opener("operator", page=_PAGE)
+    table(
+        rows,
+        {
+            "name": Column("Name", width="medium"),
+            "role": Column("Role", width="medium"),
+            "state": Column("State", "state"),
+            "seen": Column("Last seen", "time"),
+            "since": Column("Since", "time"),
+            "id": Column("Id", width="medium"),
+        },
+        key="operators-list",
+        alt="Operators",
+        empty="Nobody may sign in.",
+        chosen=lambda row: open_it(row["id"]),
+    )
+    chosen = filters.choose("operator", "Operator", {one.id: one.name for one in page.data}, every="None", page=_PAGE)
+    if chosen:
+        _change(chosen, next(one.name for one in page.data if one.id == chosen))
+    _invite()
+
+
+def _change(operator_id: str, name: str) -> None:
+    allowed = may("admin")
+    with st.container(border=True, horizontal=True, vertical_alignment="bottom"):
+        role = st.selectbox("New role", list(ROLES), format_func=ROLES.__getitem__, key="operator-role")
+        if st.button("Propose this role", disabled=not allowed, key="operator-change"):
+            acts.act("POST", f"operators/{operator_id}/role", body={"role": role}, done=f"{name} has a new role.")
+        with st.popover("Remove …", disabled=not allowed):
+            st.write(f"{words.plain(name)} is signed out at once and cannot come back.")
+            if st.button("Remove", type="primary", key="operator-remove"):
+                acts.act("DELETE", f"operators/{operator_id}", done=f"{name} is removed, and signed out everywhere.")
+    roles("admin")
+    st.caption("A change of role needs a second person.")
+
+
+def _invite() -> None:
+    with st.expander("Invite somebody", icon=":material/person_add:"), st.form("invite", border=False):
+        one, two, three = st.columns(3)
+        name = one.text_input("Name", max_chars=200)
+        email = two.text_input("E-mail", max_chars=254)
+        role = three.selectbox("Role", list(ROLES), format_func=ROLES.__getitem__)
+        pressed = st.form_submit_button("Make the link", type="primary", disabled=not may("admin"))
+        roles("admin")
+    if not pressed:
+        return
+    if not name.strip() or "@" not in email:
+        st.error("Give a name and an e-mail address.")
+        return
+    body = {"name": name.strip(), "email": email.strip(), "role": role}
+    answer = acts.act("POST", "invitations", body=body, done=f"{name.strip()} is invited.", rerun=False)
+    if answer is not None and answer.proposal is None:
+        st.session_state["invitation"] = answer.read(Invitation)
+        st.rerun()
+
+
+def _link() -> None:
+    """The link, shown this once."""
+    made: Invitation | None = st.session_state.pop("invitation", None)
+    if made is None:
+        return
+    with st.container(border=True):
+        st.markdown(
+            f"**The link to send.** It works once, until {words.moment(made.expires_at)}, and is shown this once."
+        )
+        st.code(made.link or made.token, language=None)
