@@ -44,7 +44,7 @@ from core.subjects import service as subjects
 from core.tenants.service import Caller
 
 _EVIDENCE_MAX_BYTES = 16 * 1024
-_DECLINED = "consents:read_declined"
+DECLINED = "consents:read_declined"
 
 GlobalPrivacyControl = Annotated[
     str | None,
@@ -180,7 +180,7 @@ class SubjectConsentController(Controller):
         """The ledger of one person, and what is permitted now."""
         async with parts.database.tenant(caller.tenant_id) as session:
             subject = await subjects.get(session, parse(Prefix.SUBJECT, subject_id))
-            see = _DECLINED in caller.scopes
+            see = DECLINED in caller.scopes
             rows = await consent.history(
                 session, subject.id, before=paging.decode(cursor), limit=limit + 1, show_declined=see
             )
@@ -291,7 +291,7 @@ class ConsentController(Controller):
     ) -> ConsentView:
         """One entry of the ledger."""
         async with parts.database.tenant(caller.tenant_id) as session:
-            see = _DECLINED in caller.scopes
+            see = DECLINED in caller.scopes
             return _view(await consent.get(session, parse(Prefix.CONSENT, consent_id), show_declined=see))
 
     @get(
@@ -310,7 +310,7 @@ class ConsentController(Controller):
         """
         root = parts.settings.api.public_url.rstrip("/")
         async with parts.database.tenant(caller.tenant_id) as session:
-            see = _DECLINED in caller.scopes
+            see = DECLINED in caller.scopes
             entry = await consent.get(session, parse(Prefix.CONSENT, consent_id), show_declined=see)
             document = await receipt.receipt(session, entry, root=root)
         return receipt.prove(document, await parts.keyring.signing.active(), root=root)

@@ -310,8 +310,9 @@ class HeadshotController(Controller):
         Needs an `Idempotency-Key`, unless it is a `dry_run`, which answers 200 with the exact cost and an estimate.
         """
         photo_id = parse(Prefix.PHOTO, data.photo_id)
+        full_model = parts.settings.model.attire
+        submit.require_attire(data.attire, full_model=full_model)
         if data.dry_run:
-            submit.require_attire(data.attire)
             quote = await submit.quote(
                 parts.database,
                 caller=caller,
@@ -343,6 +344,7 @@ class HeadshotController(Controller):
                         retouch=data.retouch,
                         attire=data.attire,
                         mark=data.mark,
+                        full_model=full_model,
                     )
                     await ticket.note(session, job.id, status=202)
                 job_id = job.id

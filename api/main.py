@@ -26,6 +26,7 @@ from api.erasures import ErasureController
 from api.exports import ExportController
 from api.headshots import HeadshotController
 from api.health import HealthController, Lookout
+from api.imports import ImportController, SubjectImportController
 from api.limits import Limiter
 from api.metrics import Metrics, MetricsController
 from api.notices import NoticeController
@@ -47,6 +48,7 @@ from api.well_known_keys import WellKnownKeysController
 from core import logs
 from core.bootstrap import open_parts
 from core.intake.clean import Intake, IntakeLimits
+from core.portability.receive import Receiver
 from core.provenance.verify import Checker
 from core.settings import Settings
 
@@ -125,6 +127,9 @@ async def _parts(app: Litestar, *, settings: Settings) -> AsyncIterator[None]:
     async with open_parts(settings) as parts:
         app.state.parts = parts
         app.state.limiter = limiter
+        app.state.receiver = Receiver(
+            parts.database, parts.store, app.state.intake, anchors=settings.portability.anchors
+        )
         yield
     await limiter.close()
 
@@ -156,6 +161,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
             WebhookDeliveryController,
             RightsRequestController,
             ExportController,
+            SubjectImportController,
+            ImportController,
             AccessLogController,
             PersonLinkController,
             ErasureController,

@@ -34,14 +34,16 @@ class Upload:
     declared_type: str | None
 
 
-async def read_upload(request: Request[Any, Any, Any], *, max_bytes: int) -> Upload:
+async def read_upload(
+    request: Request[Any, Any, Any], *, max_bytes: int, patience_seconds: float | None = None
+) -> Upload:
     """Read the request's file.
 
     Raises `PayloadTooLarge` from the declared size or once too much has come, `UploadTooSlow` when not all of it has
-    come within a minute, and `MalformedRequest` for a form that has no file or cannot be read.
+    come within a minute (or what else is said), and `MalformedRequest` for a form that has no file or cannot be read.
     """
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(patience_seconds or _PATIENCE_SECONDS):
             return await _read(request, max_bytes=max_bytes)
     except TimeoutError:
         raise UploadTooSlow from None

@@ -45,7 +45,8 @@
     │   ├── WebhookTargetRefused
     │   ├── PasswordWeak
     │   ├── PhotoEmpty · PhotoUnreadable · PhotoTooLarge · PhotoTooSmall · PhotoTooSlow
-    │   └── PhotoRefused              the face check said no; carries its findings
+    │   ├── PhotoRefused              the face check said no; carries its findings
+    │   └── ExportUnreadable · ExportVersionUnknown · ExportUntrusted · ExportAltered · ExportTooLarge
     ├── RateLimited 429
     └── Unavailable 503               ours to mend; try again
         ├── KeyProviderUnavailable
@@ -378,6 +379,36 @@ class PhotoRefused(Unacceptable):
     code = "photo_refused"
     title = "No headshot can be made from this photo."
     remedy = "Each entry of `findings` says what to do better."
+
+
+class ExportUnreadable(Unacceptable):
+    code = "export_unreadable"
+    title = "The file is no export that can be read."
+    remedy = "Send the ZIP unchanged, as it was downloaded."
+
+
+class ExportVersionUnknown(Unacceptable):
+    code = "export_version_unknown"
+    title = "The export is of a format, or of a version of it, that is not known here."
+    remedy = "Ask for an export in a format named in `known`."
+
+
+class ExportUntrusted(Unacceptable):
+    code = "export_untrusted"
+    title = "The export is not signed by anybody whom this deployment trusts."
+    remedy = "Ask whoever runs this service to add the issuer's published keys to its anchors."
+
+
+class ExportAltered(Unacceptable):
+    code = "export_altered"
+    title = "The export is not what was signed."
+    remedy = "Send the ZIP unchanged, as it was downloaded; if it was, download it again."
+
+
+class ExportTooLarge(Unacceptable):
+    code = "export_too_large"
+    title = "The export holds more than is taken in at once."
+    remedy = "The limits are in the answer. Upload the photos one by one instead."
 
 
 class RateLimited(LikenessError):

@@ -101,6 +101,7 @@ class ApiSettings(BaseSettings):
     operator_token_sha256: str | None = None
     requests_per_minute: int = Field(default=1200, ge=1)
     upload_max_bytes: int = Field(default=25 * 1024 * 1024, ge=1024)
+    import_max_bytes: int = Field(default=128 * 1024 * 1024, ge=1024)
 
 
 class OperatorSettings(BaseSettings):
@@ -169,6 +170,8 @@ class ModelSettings(BaseSettings):
     attention: auto tries the kernels of a GPU per shape.
     max_rows: rows in one forward pass, at most; a guided picture takes two.
     tenant_share: of those rows, that one tenant may hold while others wait.
+    attire: the model is a full-size inpainting model, and clothes may be changed with it. The API goes by this alone; a
+        worker whose model is not one does not start with it.
     """
 
     model_config = _group("MODEL")
@@ -183,6 +186,7 @@ class ModelSettings(BaseSettings):
     attention: Literal["auto", "sdpa", "flash", "cudnn", "xformers"] = "auto"
     max_rows: int = Field(default=32, ge=2, le=256)
     tenant_share: float = Field(default=0.5, gt=0, le=1)
+    attire: bool = False
 
 
 class ProvenanceSettings(BaseSettings):
@@ -199,6 +203,17 @@ class ProvenanceSettings(BaseSettings):
     signer_days: int = Field(default=10 * 365, ge=1, le=20 * 365)
     rotate_days: int = Field(default=365, ge=1)
     checks_per_minute: int = Field(default=20, ge=1)
+
+
+class PortabilitySettings(BaseSettings):
+    """Exports from elsewhere.
+
+    anchors: JSON, issuer → file with its published keys, `{"https://other.example": "/etc/likeness/other-keys.json"}`.
+    Exports that this deployment signed are always taken in.
+    """
+
+    model_config = _group("PORTABILITY")
+    anchors: dict[str, Path] = Field(default_factory=dict)
 
 
 class Settings(BaseSettings):
@@ -267,3 +282,8 @@ class Settings(BaseSettings):
     def provenance(self) -> ProvenanceSettings:
         """How headshots are signed."""
         return ProvenanceSettings()
+
+    @cached_property
+    def portability(self) -> PortabilitySettings:
+        """Exports from elsewhere."""
+        return PortabilitySettings()

@@ -12,7 +12,7 @@ from core.errors import Gone, Unavailable
 from core.headshots import complete, visible_marks
 from core.headshots.brand_styles import mark_of, style_of
 from core.headshots.complete import Outcome, Picture
-from core.headshots.styles import Retouch, Style
+from core.headshots.styles import Attire, Retouch, Style
 from core.jobs.claim import Claim
 from core.jobs.lease import LeaseLost, Stopped, StopReason, hand_back
 from core.photos import service as photos
@@ -109,6 +109,8 @@ async def _make(hands: Hands, claim: Claim, hold: Hold) -> tuple[list[Outcome], 
         style = style_of(name, claim.looks)
         if claim.retouch is not None:
             style = replace(style, retouch=Retouch(claim.retouch))
+        if claim.attire is not None:
+            style = replace(style, attire=Attire(claim.attire))
         stamp = Stamp(
             mark=await hands.parts.provenance.mark_for(claim.job_id, name),
             key=await hands.parts.provenance.watermark_key(),
@@ -126,7 +128,7 @@ async def _make(hands: Hands, claim: Claim, hold: Hold) -> tuple[list[Outcome], 
                 stamp=stamp,
                 laid=laid,
                 check=hold.check,
-                tenant=claim.tenant_id.hex,
+                asker=pipeline.Asker(claim.tenant_id.hex, claim.fair_tag),
             )
         except Refused as refused:
             outcomes.append(_refused(refused, style, seconds=_since(began)))

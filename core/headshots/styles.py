@@ -96,6 +96,7 @@ class Style:
         light: the key light.
         framing: how much of the person is shown.
         retouch: what is done to skin and hair.
+        attire: what happens to clothes; other than `keep` only where a full-size model is mounted.
         prompt: what a diffusion model is asked for: the place alone, never the person.
         negative_prompt: what it is asked to leave out.
     """
@@ -109,6 +110,7 @@ class Style:
     light: Light
     framing: Framing = Framing.HEAD_AND_SHOULDERS
     retouch: Retouch = Retouch.NONE
+    attire: Attire = Attire.KEEP
     prompt: str
     negative_prompt: str = "person, people, face, text, watermark, logo, noise, pattern"
 

@@ -79,16 +79,18 @@ async def submit(  # noqa: PLR0913 (a job is asked for with that many facts)
     retouch: Retouch | None = None,
     attire: Attire = Attire.KEEP,
     mark: str | None = None,
+    full_model: bool = False,
 ) -> Job:
     """Admit one job: one photo, one headshot per style. The caller's transaction commits it.
 
     retouch, mark: the level and the visible mark for all of its styles; each style's own if left out.
+    attire: what happens to clothes; other than `keep` needs `full_model`, a mounted full-size inpainting model.
 
     Raises `TenantSuspended`, `NotFound`, `Gone`, `ValidationFailed`, `UnknownStyle`, `UnknownMark`,
     `AttireNeedsFullModel`, `PhotoNotReady`, `PhotoRefused`, `RetentionOutOfRange`, `ConsentRequired` or
     `QuotaExceeded`; then nothing was made.
     """
-    require_attire(attire)
+    require_attire(attire, full_model=full_model)
     order = await _read(session, caller=caller, photo_id=photo_id, styles=styles, expires_after=expires_after)
     if seed is not None and not 0 <= seed <= LARGEST_SEED:
         raise ValidationFailed(errors=[{"field": "seed", "message": f"A whole number from 0 to {LARGEST_SEED}."}])
@@ -113,6 +115,7 @@ async def submit(  # noqa: PLR0913 (a job is asked for with that many facts)
         looks=order.looks or None,
         retouch=None if retouch is None else retouch.value,
         mark_id=None if laid is None else laid.id,
+        attire=None if attire is Attire.KEEP else attire.value,
         seed=secrets.randbelow(LARGEST_SEED + 1) if seed is None else seed,
         cost=order.cost,
         work=order.work,
@@ -192,9 +195,9 @@ async def cancel(session: AsyncSession, job_id: UUID, *, actor: str) -> Job:
     return job
 
 
-def require_attire(attire: Attire) -> None:
-    """Let through what the studio can do to clothes: nothing. Raises `AttireNeedsFullModel`."""
-    if attire is not Attire.KEEP:
+def require_attire(attire: Attire, *, full_model: bool) -> None:
+    """Let through what can be done to clothes: without a full-size model, nothing. Raises `AttireNeedsFullModel`."""
+    if attire is not Attire.KEEP and not full_model:
         raise AttireNeedsFullModel
 
 

@@ -48,6 +48,8 @@ class Claim:
     looks: Mapping[str, Any] | None = None
     retouch: str | None = None
     mark_id: UUID | None = None
+    attire: str | None = None
+    fair_tag: float = 0.0
     capped: bool = False
 
 
@@ -56,6 +58,7 @@ class _Taken:
     job_id: UUID
     tenant_id: UUID
     fence: int
+    fair_tag: float
     capped: bool
 
 
@@ -93,6 +96,8 @@ async def claim(database: Database, *, worker: str, region: str, lease_seconds: 
         looks=job.looks,
         retouch=job.retouch,
         mark_id=job.mark_id,
+        attire=job.attire,
+        fair_tag=taken.fair_tag,
         capped=taken.capped,
     )
 
@@ -203,4 +208,4 @@ async def _take(
         return None
     job_id, tenant_id, fence, start = taken
     await fair.advance(session, hands.region, start)
-    return _Taken(job_id=job_id, tenant_id=tenant_id, fence=fence, capped=capped)
+    return _Taken(job_id=job_id, tenant_id=tenant_id, fence=fence, fair_tag=start, capped=capped)

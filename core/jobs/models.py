@@ -50,8 +50,8 @@ class Job(SQLModel, table=True):
     attempt is the fence: every write of a worker names the attempt that it was given. fair_start and fair_finish are
     the start-time fair queueing tags (Goyal, Vin and Cheng, 1996); work is the exact cost on the GPU, in
     steps × rows × tokens; cost is what the tenant pays, in credits. looks holds the tenant's own styles among `styles`,
-    as they were when it was asked for; retouch is the level asked for, where it is not the styles' own, and
-    mark_id the visible mark.
+    as they were when it was asked for; retouch is the level asked for, where it is not the styles' own, attire what
+    happens to clothes, where they are not kept, and mark_id the visible mark.
     """
 
     __table_args__ = (
@@ -110,6 +110,7 @@ class Job(SQLModel, table=True):
     looks: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
     retouch: str | None = None
     mark_id: UUID | None = None
+    attire: str | None = None
     seed: int = Field(sa_column_kwargs={"comment": "31 bits"})
     cost: int
     charged: int = 0

@@ -1,7 +1,9 @@
-"""The one portrait that the documentation shows, and how it reaches the studio."""
+"""The portraits that the documentation measures with, and how they reach the studio."""
 
 from io import BytesIO
+from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 from PIL import Image
 from skimage import data
@@ -15,6 +17,12 @@ from worker.studio.vision import Picture
 def astronaut() -> Picture:
     """Eileen Collins, NASA, public domain: uint8 [512, 512, 3] sRGB."""
     return np.asarray(data.astronaut(), np.uint8)  # type: ignore[no-untyped-call]  # skimage ships no types
+
+
+def hopper() -> Picture:
+    """Grace Hopper in cap and glasses, US Navy, public domain: uint8 [600, 512, 3] sRGB."""
+    with Image.open(Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg") as file:
+        return np.asarray(file.convert("RGB"), np.uint8)
 
 
 def as_photo(picture: Picture) -> bytes:

@@ -4,14 +4,18 @@ import io
 import zipfile
 from typing import Any
 
-from core.ids import Prefix, parse
+from sqlmodel import select
+
+from core.ids import Prefix, parse, public
+from core.photos.models import Photo
+from core.photos.service import delete
 from core.portability.build import build
 from core.tenants import service as tenants
 from core.tenants.models import Mode
 from core.tenants.service import SCOPES
 from tests.api.conftest import Api
 from tests.api.world import a_world
-from tests.scenes import Platform
+from tests.scenes import Platform, a_person, consents
 
 
 async def _a_request(api: Api, platform: Platform, subject_id: str) -> dict[str, Any]:
@@ -81,3 +85,43 @@ async def test_an_export_has_one_door_and_that_asks_for_both_scopes(api: Api) ->
     for way in ("", "/content"):
         assert (await api.call(narrow, "GET", f"/v1/assets/{file}{way}")).status_code == 404
     assert (await api.call(narrow, "POST", f"/v1/assets/{file}/link")).status_code == 404
+
+
+async def test_an_export_is_taken_in_by_another_platform(api: Api, platform: Platform) -> None:
+    world = await a_world(api)
+    async with api.parts.database.tenant(world.platform.tenant_id) as session:
+        photos = await session.exec(select(Photo))
+        for photo in photos.all():
+            await delete(session, api.parts.store, photo, actor="test")
+    request = await _a_request(api, world.platform, world.ids["subject_id"])
+    export_id = request["export"]["id"]
+    await build(
+        api.parts.database,
+        api.parts.store,
+        tenant_id=world.platform.tenant_id,
+        export_id=parse(Prefix.EXPORT, export_id),
+        root="http://likeness.test",
+    )
+    file = (await api.call(world.platform, "GET", f"/v1/exports/{export_id}/content")).content
+
+    subject = public(Prefix.SUBJECT, await a_person(api.parts, platform))
+    path = f"/v1/subjects/{subject}/imports"
+    send: dict[str, Any] = {"content": file, "headers": {"Content-Type": "application/zip", "Idempotency-Key": "once"}}
+    refused = await api.call(platform, "POST", path, **send)
+    assert (refused.status_code, refused.json()["code"]) == (403, "consent_required")
+    await consents(api.parts, platform, parse(Prefix.SUBJECT, subject))
+    made = await api.call(platform, "POST", path, **send)
+    assert made.status_code == 201, made.text
+    assert made.json()["issuer"] == "http://likeness.test"
+    again = await api.call(platform, "POST", path, **send)
+    assert (again.status_code, again.json()) == (201, made.json())
+    anew = await api.call(platform, "POST", path, content=file, headers={"Content-Type": "application/zip"})
+    assert (anew.status_code, anew.json()["import_id"]) == (409, made.json()["id"])
+    assert (await api.call(platform, "GET", path)).json()["data"] == [made.json()]
+    source = (await api.call(platform, "GET", made.headers["location"])).json()["source"]
+    assert source["subject"] == world.ids["subject_id"]
+    log = (await api.call(platform, "GET", f"/v1/subjects/{subject}/access-log")).json()["data"]
+    assert (log[0]["what"], log[0]["resource_id"]) == ("import", made.json()["id"])
+    for body, code in ((b"PK", "export_unreadable"), (file[:-9], "export_unreadable")):
+        answer = await api.call(platform, "POST", path, content=body, headers={"Content-Type": "application/zip"})
+        assert (answer.status_code, answer.json()["code"]) == (422, code)

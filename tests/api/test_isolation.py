@@ -85,6 +85,8 @@ async def ask(api: Api, world: World, operation: Operation, ids: dict[str, str])
         request["params"] = {name: ids[name] for name in operation.query}
     if operation.id == "upload_photo":
         request |= {"content": b"\xff\xd8\xff not a photo", "headers": {"Content-Type": "image/jpeg"}}
+    elif operation.id == "import_export":
+        request |= {"content": b"PK not an export", "headers": {"Content-Type": "application/zip"}}
     elif operation.id in BODIES:
         request["json"] = {
             name: ids[value[1:-1]] if _is_slot(value) else value for name, value in BODIES[operation.id].items()

@@ -7,6 +7,8 @@ from core.clock import now
 from core.headshots import previews, submit
 from core.ids import Prefix, public
 from core.photos import service as photos
+from core.portability import receive
+from core.portability.untrusted import Package
 from core.rights import exports, requests
 from core.rights.models import ExportState, Identity, PersonExport
 from core.rights.rules import Kind
@@ -44,6 +46,7 @@ SLOTS: dict[str, Prefix] = {
     "entry_id": Prefix.AUDIT_ENTRY,
     "export_id": Prefix.EXPORT,
     "preview_id": Prefix.PREVIEW,
+    "import_id": Prefix.IMPORT,
 }
 
 
@@ -102,6 +105,15 @@ async def a_world(api: Api, platform: Platform | None = None) -> World:
         await previews.keep(session, parts.store, preview_id=preview.id, picture=b"a picture")
     assert export is not None
     await a_ready_export(parts, export)
+    async with parts.database.tenant(tenant_id) as session:
+        taken_in = await receive.note(
+            session,
+            parts.keyring,
+            tenant_id=tenant_id,
+            subject_id=subject_id,
+            package=Package(manifest={}, manifest_sha256="", key_id="", photos={}, history={}),
+            photo_ids=[],
+        )
     erased_id = await a_person(parts, platform)
     certificate = await an_erasure(parts, platform, erased_id)
     found = {
@@ -121,5 +133,6 @@ async def a_world(api: Api, platform: Platform | None = None) -> World:
         "entry_id": certificate.entry_id,
         "export_id": export.id,
         "preview_id": preview.id,
+        "import_id": taken_in.id,
     }
     return World(platform=platform, ids={name: public(SLOTS[name], value) for name, value in found.items()})

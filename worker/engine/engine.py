@@ -8,7 +8,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.settings import ModelSettings
-from worker.engine.request import EngineClosed, NoModel, Painted, PaintRequest
+from worker.engine.request import EngineClosed, NoFullModel, NoModel, Painted, PaintRequest
 
 if TYPE_CHECKING:
     from worker.engine.loop import StepLoop
@@ -25,6 +25,7 @@ class Model(Protocol):
         steps: of the scheduler, per picture.
         guidance: classifier-free guidance scale.
         strength: how far from the style's own backdrop it may go.
+        full_size: whether it can paint clothes: an inpainting model of Stable Diffusion's size or more.
     """
 
     @property
@@ -35,6 +36,8 @@ class Model(Protocol):
     def guidance(self) -> float: ...  # noqa: D102
     @property
     def strength(self) -> float: ...  # noqa: D102
+    @property
+    def full_size(self) -> bool: ...  # noqa: D102
 
     def serve(self) -> "StepLoop":
         """Begin to paint."""
@@ -61,12 +64,18 @@ class Engine:
         Raises:
             OSError: the folder is no usable model.
             ModelRefused: it is not pinned, or is not what was pinned.
+            NoFullModel: attire is offered, and there is no model that could change clothes.
         """
         if settings.path is None:
+            if settings.attire:
+                raise NoFullModel("LIKENESS_MODEL_ATTIRE is set, and no model is")
             return cls()
         from worker.engine.model import open_model
 
-        return cls(open_model(settings))
+        model = open_model(settings)
+        if settings.attire and not model.full_size:
+            raise NoFullModel("LIKENESS_MODEL_ATTIRE is set, and the model is no full-size inpainting model")
+        return cls(model)
 
     async def paint(self, request: PaintRequest) -> Painted:
         """Paint one picture. Cancelling the caller frees the request's slot within one step.

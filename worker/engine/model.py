@@ -12,6 +12,9 @@ from worker.engine.loop import StepLoop
 from worker.engine.models import require_pinned
 from worker.engine.modules import Modules, load
 
+FULL_TEXT_WIDTH = 768
+"""Width of the text that Stable Diffusion 1.5 reads. The small model that is trained here reads 128."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedModel:
@@ -39,6 +42,11 @@ class LoadedModel:
     def size(self) -> int:
         """Side in px that it was made for."""
         return self.modules.size
+
+    @property
+    def full_size(self) -> bool:
+        """Whether it can paint clothes: it takes a mask, and reads text as Stable Diffusion and larger models do."""
+        return self.modules.inpaint and int(self.modules.unet.config.cross_attention_dim) >= FULL_TEXT_WIDTH
 
     def serve(self) -> StepLoop:
         """Begin to paint."""

@@ -86,6 +86,10 @@ class NoModel(Exception):
     """The engine was asked to paint and no model is configured."""
 
 
+class NoFullModel(Exception):
+    """Attire is offered without a model that could change clothes; the message says which part is missing."""
+
+
 class EngineClosed(Exception):
     """The engine is leaving and takes no more; another try elsewhere may go well."""
 

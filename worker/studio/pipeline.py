@@ -2,7 +2,8 @@
 
     examine   is there one usable face? (seconds after upload)
     prepare   find face → frame → matte            once per photo
-    make      retouch → light → backdrop → composite → face lock → marks → watermark → encode → still-me gate  per style
+    make      retouch → attire → light → backdrop → composite → face lock → marks → watermark → encode → still-me gate
+              per style; attire only where it is asked for and a full-size model is mounted
 
 Every stage is a function in a file of its own; this file only says their order. Pictures live in memory alone.
 """
@@ -17,12 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.headshots.styles import Retouch, Style
+from core.headshots.styles import Attire, Style
 from worker.engine.engine import Engine
-from worker.engine.request import PaintRequest
 from worker.studio import (
+    attire,
     backdrop,
     composite,
+    edits,
     encode,
     face_lock,
     find_face,
@@ -36,6 +38,7 @@ from worker.studio import (
     vision,
     watermark,
 )
+from worker.studio.brush import NOBODY, Asker, Brush
 from worker.studio.encode import Output
 from worker.studio.findings import FaceReport, Finding, Refused, Severity
 from worker.studio.logo import Logo
@@ -43,6 +46,7 @@ from worker.studio.vision import Picture
 from worker.studio.watermark import Stamp
 
 __all__ = [
+    "Asker",
     "FaceReport",
     "Finding",
     "Logo",
@@ -143,7 +147,7 @@ async def make(  # noqa: PLR0913 (a headshot is made from that many facts)
     engine: Engine,
     sandbox: bool,
     check: Check,
-    tenant: str = "",
+    asker: Asker = NOBODY,
     stamp: Stamp | None = None,
     laid: Logo | None = None,
 ) -> Made:
@@ -158,10 +162,12 @@ async def make(  # noqa: PLR0913 (a headshot is made from that many facts)
         stamp: the invisible mark. What has none may be looked at here; `complete` lets nothing leave without.
         laid: the platform's own visible mark.
         check: see `Check`.
-        tenant: opaque key; the engine keeps tenants apart by it.
+        asker: whose job it is, and its place in the fair order.
 
     Raises:
-        Refused: the still-me gate found the face or the skin tone altered, or the visible mark finds no room.
+        Refused: the still-me gate found the face or the skin tone altered, the visible mark finds no room, or clothes
+            cannot be changed here.
+        AttireLeaked: something beside the clothes changed with them. A defect of ours.
         FaceLockBroken: a pixel of the face is not the person's own. A defect of ours, never the photo's.
     """
     timings = dict(sitting.timings)
@@ -169,11 +175,16 @@ async def make(  # noqa: PLR0913 (a headshot is made from that many facts)
     with _timed(timings, "retouch"):
         touched = await asyncio.to_thread(retouch.retouch, sitting.framed, style.retouch)
         retouch.require_natural(touched)
+    brush = Brush(engine, seed=seed, asker=asker)
+    with _timed(timings, "attire"):
+        worn = await _worn(sitting, style, brush, check=check)
     check("light", 0.05)
     with _timed(timings, "light"):
         recipe = await asyncio.to_thread(light.plan, sitting.framed, style.light)
         foreground = np.clip(sitting.matte.foreground + touched.change, 0, 1)
-        lit = await asyncio.to_thread(light.relight, foreground, recipe)
+        lit = in_own = await asyncio.to_thread(light.relight, foreground, recipe)
+        if worn is not None:
+            lit = await asyncio.to_thread(light.relight, attire.dress(foreground, *worn), recipe)
         # What was shot, and the same as far as the declared retouch goes: the gate holds to one, the lock to the other.
         shot = own = await asyncio.to_thread(face_lock.own_pixels, sitting.framed, recipe)
         if touched.share > 0:
@@ -181,12 +192,12 @@ async def make(  # noqa: PLR0913 (a headshot is made from that many facts)
             own = await asyncio.to_thread(face_lock.own_pixels, framed, recipe)
     check("backdrop", 0.2)
     with _timed(timings, "backdrop"):
-        behind = await _backdrop(style, seed=seed, engine=engine, tenant=tenant, check=check)
+        behind = await _backdrop(style, brush, check=check)
     check("composite", 0.6)
     with _timed(timings, "composite"):
-        picture = await asyncio.to_thread(
-            composite.compose, sitting.matte, lit, behind, wrap=style.light.wrap, hull=sitting.hull
-        )
+        picture = await _composed(sitting, style, lit, behind)
+        if worn is not None:
+            attire.require_own_elsewhere(picture, await _composed(sitting, style, in_own, behind), worn[1])
     check("face_lock", 0.7)
     with _timed(timings, "face_lock"):
         face_lock.require_own_face(picture, own, sitting.hull)
@@ -209,18 +220,23 @@ async def make(  # noqa: PLR0913 (a headshot is made from that many facts)
         )
         still_me.require_still_me(likeness)
     check("made", 1.0)
-    ledger = _ledger(sitting, style, recipe, generated=engine.model is not None, sandbox=sandbox)
-    for line in ledger:
-        if line["region"] == "face":
-            line.update(likeness.figures())
-    if touched.share > 0:
-        ledger.insert(1, _retouch_line(touched, style.retouch))
+    corner = None
     if laid is not None:
-        share = round(float((logo.lay(picture, laid, sitting.hull)[1] > 0).mean()), 4)
-        ledger.append({"region": "corner", "action": "marked", "source": "mark", "share": share})
-    if stamp is not None:
-        share = round(1 - float(sitting.hull.mean()), 4)
-        ledger.append({"region": "all_but_face", "action": "watermarked", "source": "mark", "share": share})
+        corner = float((logo.lay(picture, laid, sitting.hull)[1] > 0).mean())
+    ledger = edits.list_edits(
+        sitting,
+        style,
+        recipe,
+        edits.Done(
+            likeness=likeness.figures(),
+            touched=touched,
+            clothes=None if worn is None else float((worn[1] > 0).mean()),
+            generated=engine.model is not None,
+            sandbox=sandbox,
+            corner=corner,
+            stamped=stamp is not None,
+        ),
+    )
     return Made(outputs, ledger, likeness.figures(), {name: round(value, 4) for name, value in timings.items()})
 
 
@@ -236,29 +252,49 @@ def _look(picture: Picture) -> tuple[FaceReport, Picture | None, find_face.Face 
     return report, near, face, crop
 
 
-async def _backdrop(style: Style, *, seed: int, engine: Engine, tenant: str, check: Check) -> vision.Plane:
+async def _composed(sitting: Sitting, style: Style, lit: vision.Plane, behind: vision.Plane) -> Picture:
+    return await asyncio.to_thread(
+        composite.compose, sitting.matte, lit, behind, wrap=style.light.wrap, hull=sitting.hull
+    )
+
+
+async def _backdrop(style: Style, brush: Brush, *, check: Check) -> vision.Plane:
     """The style's own backdrop, repainted by the engine when it has a model, under a film grain."""
-    drawn = await asyncio.to_thread(backdrop.draw, style, seed=seed)
-    if engine.model is not None:
-        size = engine.model.size
-        sketch = await asyncio.to_thread(backdrop.sketch, drawn, size)
-        painted = await engine.paint(
-            PaintRequest(
-                picture=sketch,
-                mask=np.full((size, size), 255, np.uint8),
-                prompt=style.prompt,
-                negative_prompt=style.negative_prompt,
-                steps=engine.model.steps,
-                guidance=engine.model.guidance,
-                strength=engine.model.strength,
-                seed=seed,
-                tenant=tenant,
-                # From 0.2 to 0.5 of the style's work; the engine asks before each of its steps.
-                check=lambda share: check("backdrop", 0.2 + 0.3 * share),
-            )
+    drawn = await asyncio.to_thread(backdrop.draw, style, seed=brush.seed)
+    model = brush.engine.model
+    if model is not None:
+        sketch = await asyncio.to_thread(backdrop.sketch, drawn, model.size)
+        painted = await brush.paint(
+            sketch,
+            np.full((model.size, model.size), 255, np.uint8),
+            words=(style.prompt, style.negative_prompt),
+            strength=model.strength,
+            # From 0.2 to 0.5 of the style's work; the engine asks before each of its steps.
+            check=lambda share: check("backdrop", 0.2 + 0.3 * share),
         )
-        drawn = await asyncio.to_thread(backdrop.from_painted, painted.picture)
-    return await asyncio.to_thread(backdrop.with_grain, drawn, seed=seed)
+        drawn = await asyncio.to_thread(backdrop.from_painted, painted)
+    return await asyncio.to_thread(backdrop.with_grain, drawn, seed=brush.seed)
+
+
+async def _worn(
+    sitting: Sitting, style: Style, brush: Brush, *, check: Check
+) -> tuple[Picture, npt.NDArray[np.float32]] | None:
+    """The clothes that the model painted and where they may show; None where the person's own are kept."""
+    if style.attire is Attire.KEEP:
+        return None
+    model = brush.engine.model
+    if model is None:
+        raise Refused("attire_needs_full_model", "Clothes cannot be changed here. Ask with your own clothes.")
+    weight = await asyncio.to_thread(attire.cloth, sitting.framed, sitting.matte)
+    picture, mask = await asyncio.to_thread(attire.sketch, sitting.framed, weight, model.size)
+    painted = await brush.paint(
+        picture,
+        mask,
+        words=(attire.prompt(style), attire.NEGATIVE),
+        strength=1.0,
+        check=lambda _share: check("attire", 0.02),
+    )
+    return painted, weight
 
 
 def _encode(
@@ -303,56 +339,6 @@ def _cut_out(
     if stamp is not None:
         watermark.require_readable(decoded, stamp)
     return output
-
-
-def _ledger(
-    sitting: Sitting, style: Style, recipe: light.Recipe, *, generated: bool, sandbox: bool
-) -> list[dict[str, Any]]:
-    """What was done to the picture, region by region, in the order in which it was done."""
-    face, person = float(sitting.hull.mean()), float(sitting.matte.alpha.mean())
-    scale = sitting.framed.scale
-    grading = {
-        "gains": [round(gain, 3) for gain in recipe.gains],
-        "stops": round(recipe.stops, 3),
-        "key_light": round(recipe.strength, 3),
-    }
-    lines: list[dict[str, Any]] = [
-        {
-            "region": "whole",
-            "action": "enlarged" if scale > 1 else "reduced",
-            "method": "lanczos" if scale > 1 else "area",
-            "source": "own",
-            "share": 1.0,
-            "factor": round(scale, 3),
-        },
-        {"region": "face", "action": "light", "source": "own", "share": face, **grading},
-        {"region": "hair_and_body", "action": "light", "source": "own", "share": max(person - face, 0.0), **grading},
-        {
-            "region": "background",
-            "action": "replaced",
-            "source": "generated" if generated else "procedural",
-            "share": 1 - person,
-            "style": style.name,
-            "style_version": style.version,
-        },
-    ]
-    if sitting.framed.invented > 0:
-        lines.append({"region": "edge", "action": "extended", "source": "procedural", "share": sitting.framed.invented})
-    if sandbox:
-        lines.append({"region": "all_but_face", "action": "marked", "source": "mark", "share": 1 - face})
-    return [{**line, "share": round(line["share"], 4)} for line in lines]
-
-
-def _retouch_line(touched: retouch.Touched, level: Retouch) -> dict[str, Any]:
-    return {
-        "region": "face",
-        "action": "retouched",
-        "source": "own",
-        "share": round(touched.share, 4),
-        "level": level.value,
-        "texture_kept": round(touched.texture, 3),
-        "tone_shift": round(touched.tone, 2),
-    }
 
 
 @contextmanager

@@ -87,6 +87,22 @@ async def test_a_style_that_the_studio_cannot_draw_is_refused(
     assert field in {error["field"] for error in refused.value.extra["errors"]}
 
 
+async def test_where_a_full_model_is_mounted_the_worker_is_told_of_the_clothes(parts: Parts, studio: Studio) -> None:
+    async with parts.database.tenant(studio.platform.tenant_id) as session:
+        job = await submit.submit(
+            session,
+            caller=studio.platform.caller,
+            photo_id=studio.photo_id,
+            styles=["studio-grey"],
+            attire=Attire.FORMAL,
+            full_model=True,
+        )
+        tag, region = job.fair_start, job.region
+    claimed = await claim(parts.database, worker="w", region=region, lease_seconds=30)
+    assert claimed is not None
+    assert (claimed.attire, claimed.fair_tag) == ("formal", tag)
+
+
 @pytest.mark.parametrize("attire", [Attire.SMART, Attire.FORMAL])
 async def test_new_clothes_need_a_full_model(parts: Parts, studio: Studio, attire: Attire) -> None:
     with pytest.raises(AttireNeedsFullModel):

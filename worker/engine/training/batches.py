@@ -1,4 +1,8 @@
-"""Training batches: drawn plates as latents, with captions, masks and the masked picture that inpainting is given."""
+"""Training batches: drawn plates as latents, with captions, masks and the masked picture that inpainting is given.
+
+Every other plate is one of the studio's own backdrops under its style's own prompt: that is what the model is asked to
+refine, so that is what it must know best.
+"""
 
 import functools
 import itertools
@@ -10,13 +14,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from core.headshots.styles import CATALOGUE
 from worker.engine.training.autoencoder import area_average, mix
 from worker.engine.training.draw import draw
 from worker.engine.training.grammar import Scene, paraphrase, scenes
+from worker.studio import backdrop
 
 PLATES = 6000
-"""How many different plates there are; each is drawn when it is first asked for."""
+"""How many different plates of the grammar there are; each is drawn when it is first asked for."""
 
+SEEDS = 96
+"""How many pictures of each of the studio's styles there are."""
+
+_STYLES = tuple(CATALOGUE.values())
+_OWN = 0.5  # share of the studio's own backdrops
 _LATENT = 64  # a 512 px picture has 64×64 latents, and a plate is drawn at that size: the encoder is an area average
 _SKIN = ((0.93, 0.76, 0.65), (0.78, 0.58, 0.45), (0.55, 0.38, 0.28), (0.33, 0.22, 0.17))
 
@@ -43,18 +54,31 @@ class Batches:
         self._seed = seed
         self._scenes: list[Scene] = list(itertools.islice(scenes(seed), PLATES))
         self._plate = functools.cache(self._draw)
+        self._backdrop = functools.cache(self._draw_backdrop)
 
     def batch(self, step: int, *, count: int, size: int) -> Batch:
         """The batch of that step, with latents of size×size (32 or 64)."""
         chance = random.Random(f"{self._seed}/{step}")  # noqa: S311 (data, not secrets)
-        numbers = [chance.randrange(PLATES) for _ in range(count)]
-        plates = np.stack([area_average(self._plate(number), _LATENT // size) for number in numbers])
+        chosen = [self._choose(chance) for _ in range(count)]
+        plates = np.stack([area_average(plate, _LATENT // size) for plate, _ in chosen])
         seen = [_masked(plate, chance) for plate in plates]
         masks = np.stack([mask for mask, _ in seen])
         masked = np.stack([picture for _, picture in seen])
         condition = torch.cat([torch.from_numpy(masks)[:, None], mix(_channels_first(masked))], dim=1)
-        captions = tuple(_caption(self._scenes[number], chance) for number in numbers)
+        captions = tuple(caption for _, caption in chosen)
         return Batch(mix(_channels_first(plates)), condition, captions)
+
+    def _choose(self, chance: random.Random) -> tuple[NDArray[np.float32], str]:
+        """A plate and what is said of it."""
+        if chance.random() < _OWN:
+            number, seed = chance.randrange(len(_STYLES)), chance.randrange(SEEDS)
+            return self._backdrop(number, seed), "" if chance.random() < _EMPTY else _STYLES[number].prompt
+        number = chance.randrange(PLATES)
+        return self._plate(number), _caption(self._scenes[number], chance)
+
+    def _draw_backdrop(self, number: int, seed: int) -> NDArray[np.float32]:
+        drawn = backdrop.draw(_STYLES[number], seed=self._seed * SEEDS + seed)
+        return area_average(drawn, drawn.shape[0] // _LATENT)
 
     def _draw(self, number: int) -> NDArray[np.float32]:
         return draw(self._scenes[number], seed=self._seed * PLATES + number, size=_LATENT).picture
@@ -107,7 +131,7 @@ def _masked(plate: NDArray[np.float32], chance: random.Random) -> tuple[NDArray[
     return hidden, (shown * (1 - hidden[..., None]) + 0.5 * hidden[..., None]).astype(np.float32)
 
 
-_NOTHING, _PERSON = 0.45, 0.85
+_NOTHING, _PERSON = 0.7, 0.9
 
 
 def _caption(scene: Scene, chance: random.Random) -> str:

@@ -37,7 +37,7 @@ def build_unet(*, seed: int) -> Any:
         sample_size=64,
         in_channels=9,
         out_channels=4,
-        block_out_channels=(16, 48, 96, 128),
+        block_out_channels=(32, 48, 96, 128),
         layers_per_block=1,
         down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),

@@ -1,9 +1,13 @@
 """Trains the small inpainting model from scratch.
 
-One run is: the first part on latents of 32×32, where composition and colour are learnt cheaply, the rest on 64×64,
-the native 512 px. Learning rate and stage follow the share of the run that is done. With `--steps` that share is
-counted in steps and a run repeats exactly from its seed; with `--minutes` it is counted in time, and the number of
-steps that fitted is in the state. Killed at any moment, a run goes on from its last checkpoint.
+The model refines and does not invent: the studio hands it the style's own sketch under some noise, so it is trained on
+the moments that noise of `Plan.strength` and less reaches, and on no other.
+
+One run is: the first part on latents of 32×32, where colour is learnt cheaply, the rest on 64×64, the native 512 px.
+Learning rate and stage follow the share of the run that is done. With `--steps` that share is counted in steps and a
+run repeats exactly from its seed on one kind of device; with `--minutes` it is counted in time, and the number of steps
+that fitted is in the state. Killed at any moment, a run goes on from its last checkpoint, on this device or another. On
+a GPU the passes run in bfloat16 under autocast, the weights stay in float32, and the next batch is made meanwhile.
 """
 
 import copy
@@ -11,6 +15,7 @@ import json
 import math
 import time
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,36 +25,43 @@ import numpy as np
 import torch
 from torch import nn
 
-from worker.engine.training.autoencoder import build_autoencoder
-from worker.engine.training.batches import Batches
+from core.headshots.styles import CATALOGUE
+from worker.engine.training.autoencoder import area_average, build_autoencoder
+from worker.engine.training.batches import Batch, Batches
 from worker.engine.training.model import Parts, build_scheduler, build_text, build_tokenizer, build_unet, save_pipeline
 from worker.engine.training.sample import encode_text, paint, write_sheet
+from worker.studio import backdrop
 
-_STAGES = ((0.6, 32, 8), (1.0, 64, 4))  # until this share of the run: latent size, batch
+_STAGES = ((0.4, 32, 8), (1.0, 64, 4))  # until this share of the run: latent size, batch on a CPU
+_LEAST_WEIGHT, _MOST_WEIGHT = 0.5, 5.0  # of the signal-to-noise ratio (arXiv:2303.09556): fine detail counts too
 _PEAK_RATE = 1e-3
 _WARM_STEPS = 150
 _EMA = 0.998
-_SHEET = (
-    "studio paper backdrop, grey, light from the left, soft",
-    "spotlight on a wall, navy, light from the upper right, soft",
-    "smooth gradient, blue to cream, light from above, soft",
-    "window light on a wall, sand, light from the right, soft",
-    "office bokeh, beige, light from the left, soft",
-    "city bokeh, navy to amber, even light, dramatic",
-    "park bokeh, green, light from the upper left, soft",
-    "textured canvas, taupe, light from the right, soft",
-)
+_SHEET_SEED = 10_007  # of sketches that no batch holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a run is asked for. Exactly one of minutes and steps is set."""
+    """What a run is asked for. Exactly one of minutes and steps is set.
+
+    Attributes:
+        out: folder for checkpoints, sheets and the pipeline.
+        seed: of weights, plates and noise.
+        minutes, steps: how long.
+        threads: of the CPU.
+        device: `cpu`, `cuda` or `cuda:N`.
+        batch: how many times the small batch that a CPU bears.
+        strength: 0..1, the most noise that sketches will be put under.
+    """
 
     out: Path
     seed: int
     minutes: float | None = None
     steps: int | None = None
     threads: int = 2
+    device: str = "cpu"
+    batch: int = 1
+    strength: float = 0.6
 
 
 @dataclass(slots=True)
@@ -71,19 +83,22 @@ class Run:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.device = torch.device(plan.device)
         self.tokenizer = build_tokenizer()
         self.modules: Any = nn.ModuleDict(
             {"unet": build_unet(seed=plan.seed), "text": build_text(self.tokenizer, seed=plan.seed)}
-        )
+        ).to(self.device)
         self.average: Any = copy.deepcopy(self.modules).requires_grad_(requires_grad=False)
         self.optimiser = torch.optim.AdamW(self.modules.parameters(), lr=_PEAK_RATE, betas=(0.9, 0.99), eps=1e-7)
         self.batches = Batches(seed=plan.seed)
         self.signal = build_scheduler().alphas_cumprod.sqrt()
         self.progress = Progress()
+        self._ahead: tuple[tuple[int, int, int], Future[Batch]] | None = None
+        self._maker = ThreadPoolExecutor(1, thread_name_prefix="batches")
 
     def parts(self) -> Parts:
         """What paints, with the averaged weights."""
-        return Parts(self.average["unet"], self.average["text"], self.tokenizer, build_autoencoder())
+        return Parts(self.average["unet"], self.average["text"], self.tokenizer, build_autoencoder().to(self.device))
 
     def step(self) -> float:
         """One optimiser step; returns its loss."""
@@ -91,7 +106,7 @@ class Run:
         _, size, count = next(stage for stage in _STAGES if share <= stage[0])
         for group in self.optimiser.param_groups:
             group["lr"] = _rate(share, self.progress.step)
-        loss: Any = self.loss(self.progress.step, count=count, size=size)
+        loss: Any = self.loss(self.progress.step, count=count * self.plan.batch, size=size)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.modules.parameters(), 1.0)
@@ -102,18 +117,34 @@ class Run:
         return float(loss.detach())
 
     def loss(self, step: int, *, count: int, size: int) -> torch.Tensor:
-        """Mean squared error of the clean latents, on the batch, noise and moments of that step."""
-        batch = self.batches.batch(step, count=count, size=size)
+        """Weighted squared error of the clean latents, on the batch, noise and moments of that step."""
+        batch = self._batch(step, count=count, size=size)
         chance = torch.Generator().manual_seed(self.plan.seed * 1_000_003 + step)
-        noise = torch.randn(batch.latents.shape, generator=chance)
+        noise = torch.randn(batch.latents.shape, generator=chance).to(self.device)
         spread = (torch.arange(count) + torch.rand(count, generator=chance)) / count
-        moments = (1000 * spread**0.75).long().clamp(max=999)  # the noisy end, where colour is decided, more often
+        # The noisy end, where colour is decided, comes up more often.
+        moments = (1000 * self.plan.strength * spread**0.75).long().clamp(max=999)
         clean = self.signal[moments].reshape(-1, 1, 1, 1)
+        weight = (clean**2 / (1 - clean**2).clamp(min=1e-6)).clamp(_LEAST_WEIGHT, _MOST_WEIGHT).to(self.device)
+        clean, latents = clean.to(self.device), batch.latents.to(self.device)
         noisy = (1 - clean**2).sqrt()
-        words = encode_text(batch.captions, self.tokenizer, self.modules["text"])
-        seen = torch.cat([clean * batch.latents + noisy * noise, batch.condition], dim=1)
-        guess = self.modules["unet"](seen, moments, words).sample
-        return nn.functional.mse_loss(guess, batch.latents)
+        seen = torch.cat([clean * latents + noisy * noise, batch.condition.to(self.device)], dim=1)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            words = encode_text(batch.captions, self.tokenizer, self.modules["text"])
+            guess = self.modules["unet"](seen, moments.to(self.device), words).sample
+        return torch.as_tensor((weight * (guess.float() - latents) ** 2).mean())
+
+    def _batch(self, step: int, *, count: int, size: int) -> Batch:
+        """The batch of that step. On a GPU the next one is made while this one is learnt from."""
+        wanted = (step, count, size)
+        kept, self._ahead = self._ahead, None
+        batch = kept[1].result() if kept is not None and kept[0] == wanted else None
+        if batch is None:
+            batch = self.batches.batch(step, count=count, size=size)
+        if self.device.type == "cuda":
+            ahead = self._maker.submit(self.batches.batch, step + 1, count=count, size=size)
+            self._ahead = ((step + 1, count, size), ahead)
+        return batch
 
     def save(self) -> None:
         """Write a checkpoint, whole or not at all."""
@@ -137,7 +168,7 @@ class Run:
         path = self.plan.out / "checkpoint.pt"
         if not path.exists():
             return
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self.device)
         if state["seed"] != self.plan.seed:
             raise ValueError(f"The checkpoint was made from seed {state['seed']}, not {self.plan.seed}.")
         self.modules.load_state_dict(state["modules"])
@@ -170,11 +201,15 @@ def train(plan: Plan, *, checkpoint_seconds: float = 120, sheet_seconds: float =
     run.save()
     draw_sheet(run)
     folder = plan.out / "pipeline"
-    save_pipeline(folder, copy.deepcopy(run.parts()))
+    parts = copy.deepcopy(run.parts())
+    save_pipeline(folder, Parts(parts.unet.cpu(), parts.text.cpu(), parts.tokenizer, parts.vae.cpu()))
     (plan.out / "run.json").write_text(
         json.dumps(
             {
                 "seed": plan.seed,
+                "device": plan.device,
+                "batch": plan.batch,
+                "strength": plan.strength,
                 "steps": run.progress.step,
                 "minutes": round(run.progress.seconds / 60, 1),
                 "loss": float(np.mean(run.progress.losses[-200:])),
@@ -184,16 +219,25 @@ def train(plan: Plan, *, checkpoint_seconds: float = 120, sheet_seconds: float =
     return folder
 
 
-def draw_sheet(run: Run, *, steps: int = 12) -> None:
-    """Write the loss curve and a sheet of one backdrop per kind, painted by the averaged weights."""
-    pictures = paint(
-        _SHEET,
-        run.parts(),
-        seed=7,
-        size=256 if run.progress.share(run.plan) <= _STAGES[0][0] else 512,
-        steps=steps,
-    )
-    write_sheet(run.plan.out / f"sheet-{run.progress.step:06d}.png", list(pictures), columns=4)
+def draw_sheet(run: Run, *, steps: int = 20) -> None:
+    """Write the loss curve and a sheet: each style's sketch, and under it what the averaged weights make of it."""
+    styles = tuple(CATALOGUE.values())
+    sketches = [area_average(backdrop.draw(style, seed=_SHEET_SEED), 2) for style in styles]
+    painted = [
+        paint(
+            [style.prompt],
+            run.parts(),
+            seed=7,
+            steps=steps,
+            sketches=[sketch],
+            strength=run.plan.strength,
+        )[0]
+        for style, sketch in zip(styles, sketches, strict=True)
+    ]
+    columns = 8
+    rows = [part[at : at + columns] for at in range(0, len(styles), columns) for part in (sketches, painted)]
+    sheet = [picture for row in rows for picture in row]
+    write_sheet(run.plan.out / f"sheet-{run.progress.step:06d}.png", sheet, columns=columns)
     _draw_curve(run.plan.out / "loss.png", run.progress.losses)
 
 
