@@ -21,6 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.bootstrap import Parts
+from core.db import restoring
 
 logger = logging.getLogger("likeness.api")
 
@@ -38,10 +39,14 @@ class Liveness(Struct, frozen=True):
 
 
 class Readiness(Struct, frozen=True):
-    """What answers and what does not. Says nothing of addresses or reasons: those are in the log."""
+    """What answers and what does not. Says nothing of addresses or reasons: those are in the log.
+
+    code: `replaying_tombstones` after a restore, until everybody who was erased since the backup is erased again.
+    """
 
     status: Literal["ready", "degraded", "unavailable"]
     parts: dict[str, PartState]
+    code: str | None = None
 
 
 @cache
@@ -71,6 +76,11 @@ async def _migrations(parts: Parts) -> None:
         raise RuntimeError("the schema is at another revision than the code")
 
 
+async def _restoration(parts: Parts) -> None:
+    if await restoring(parts.database):
+        raise RuntimeError("a restore is not done")
+
+
 async def _queue(parts: Parts) -> None:
     await parts.queue.redis.ping()
 
@@ -86,6 +96,7 @@ async def _keys(parts: Parts) -> None:
 CHECKS: dict[str, tuple[Callable[[Parts], Awaitable[None]], PartState]] = {
     "database": (_database, "failed"),
     "migrations": (_migrations, "failed"),
+    "restoration": (_restoration, "failed"),
     "storage": (_storage, "failed"),
     "keys": (_keys, "failed"),
     "queue": (_queue, "degraded"),
@@ -124,7 +135,8 @@ async def _look(parts: Parts) -> Readiness:
     names = list(CHECKS)
     states = dict(zip(names, await asyncio.gather(*(_state(name, parts) for name in names)), strict=True))
     if "failed" in states.values():
-        return Readiness(status="unavailable", parts=states)
+        code = "replaying_tombstones" if states["restoration"] == "failed" else None
+        return Readiness(status="unavailable", parts=states, code=code)
     return Readiness(status="degraded" if "degraded" in states.values() else "ready", parts=states)
 
 

@@ -31,11 +31,14 @@ class Parts:
 
 
 @asynccontextmanager
-async def open_parts(settings: Settings | None = None) -> AsyncIterator[Parts]:
-    """Open database, queue, keys and storage; close them when the block ends."""
+async def open_parts(settings: Settings | None = None, *, replaying: bool = False) -> AsyncIterator[Parts]:
+    """Open database, queue, keys and storage; close them when the block ends.
+
+    replaying: for the replay of tombstones after a restore alone, which must pass while nobody else does.
+    """
     settings = settings or Settings()
     async with AsyncExitStack() as stack:
-        database = Database(settings.database)
+        database = Database(settings.database, replaying=replaying)
         stack.push_async_callback(database.close)
         queue = await Queue.open(settings.queue)
         stack.push_async_callback(queue.close)

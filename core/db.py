@@ -6,6 +6,8 @@ Invariants of this file:
 - Services never commit. The block `async with database.tenant(…) as session` is the boundary: it commits when the
   block ends, rolls back when it raises, and only after the commit runs what `after_commit` collected.
 - The roles have their own pools. Code cannot rise from one to another.
+- While a restore is not done no tenant session opens: `Restoring` is raised at its first statement. What was erased
+  after the backup was made could be read otherwise. Only the replay itself (`core.rights.replay`) passes.
 """
 
 import logging
@@ -22,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeDecorator
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.errors import Unavailable
+from core.errors import Restoring, Unavailable
 from core.settings import DatabaseSettings
 
 logger = logging.getLogger("likeness.db")
@@ -78,7 +80,8 @@ def async_url(url: str) -> str:
 class Database:
     """A pool per role, and the sessions over them."""
 
-    def __init__(self, settings: DatabaseSettings) -> None:
+    def __init__(self, settings: DatabaseSettings, *, replaying: bool = False) -> None:
+        self._replaying = replaying
         self.app = self._engine(settings.url, settings)
         self.systems = self._engine(settings.system_url, settings)
         self.keys = self._engine(settings.keys_url, settings)
@@ -101,7 +104,7 @@ class Database:
     @asynccontextmanager
     async def tenant(self, tenant_id: UUID) -> AsyncIterator[AsyncSession]:
         """A transaction that sees and writes the rows of one tenant."""
-        async with self._session(self.app, tenant_id) as session:
+        async with self._session(self.app, tenant_id, guarded=not self._replaying) as session:
             yield session
 
     @asynccontextmanager
@@ -128,10 +131,12 @@ class Database:
             yield session
 
     @asynccontextmanager
-    async def _session(self, engine: AsyncEngine, tenant_id: UUID | None) -> AsyncIterator[AsyncSession]:
+    async def _session(
+        self, engine: AsyncEngine, tenant_id: UUID | None, *, guarded: bool = False
+    ) -> AsyncIterator[AsyncSession]:
         async with AsyncSession(engine, expire_on_commit=False, info=dict(self.session_info)) as session:
             if tenant_id is not None:
-                bind_tenant(session, tenant_id)
+                bind_tenant(session, tenant_id, guarded=guarded)
             async with session.begin():
                 yield session
             for action in session.info.pop("after_commit", []):
@@ -147,9 +152,30 @@ class Database:
                 await engine.dispose()
 
 
-def bind_tenant(session: AsyncSession, tenant_id: UUID) -> None:
-    """Set the tenant at the start of every transaction of this session, for that transaction alone."""
+_BIND = text("SELECT set_config('likeness.tenant_id', :tenant, true)")
+_BIND_UNLESS_RESTORING = text("""
+    SELECT EXISTS (SELECT FROM restoration WHERE finished_at IS NULL),
+           set_config('likeness.tenant_id', :tenant, true)
+""")
+
+
+def bind_tenant(session: AsyncSession, tenant_id: UUID, *, guarded: bool) -> None:
+    """Set the tenant at the start of every transaction of this session, for that transaction alone.
+
+    guarded: raise `Restoring` instead while a restore is not done.
+    """
 
     @event.listens_for(session.sync_session, "after_begin")
     def _set_tenant(_session: Any, _transaction: Any, connection: Any) -> None:
-        connection.execute(text("SELECT set_config('likeness.tenant_id', :tenant, true)"), {"tenant": str(tenant_id)})
+        restoring = connection.execute(
+            _BIND_UNLESS_RESTORING if guarded else _BIND, {"tenant": str(tenant_id)}
+        ).scalar_one()
+        if guarded and restoring:
+            raise Restoring
+
+
+async def restoring(database: Database) -> bool:
+    """Whether a restore is not done. Workers ask before they begin anything."""
+    async with database.systems.connect() as connection:
+        found = await connection.execute(text("SELECT EXISTS (SELECT FROM restoration WHERE finished_at IS NULL)"))
+        return bool(found.scalar_one())

@@ -425,6 +425,12 @@ class Unavailable(LikenessError):
     remedy = "Try again in a moment; nothing was changed."
 
 
+class Restoring(Unavailable):
+    code = "restoring"
+    title = "This service was restored from a backup, and what was erased since is being erased again first."
+    remedy = "Try again in a few minutes; GET /health/ready says when it is done."
+
+
 class KeyProviderUnavailable(Unavailable):
     code = "key_provider_unavailable"
     title = "The key provider cannot be reached, so nothing sealed can be opened or made."

@@ -66,14 +66,14 @@ class TombstoneSettings(BaseSettings):
 class BackupSettings(BaseSettings):
     """Backups, and how long a copy of anything may live.
 
-    url: where `likeness backup` puts them, and `likeness backups` looks. None: the command must name a folder.
+    folder: where `likeness backup` puts them. None: the command must name a folder.
     horizon_days: a backup of the database and the objects is pruned after this.
     keys_days: a backup of the key store is pruned after this, and no copy of it made elsewhere (a snapshot of a disk,
         an archive of the write-ahead log) may live longer. An erasure's second moment is reckoned from it.
     """
 
     model_config = _group("BACKUP")
-    url: str | None = None
+    folder: Path | None = None
     horizon_days: int = Field(default=35, ge=1)
     keys_days: int = Field(default=7, ge=1)
 

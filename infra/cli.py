@@ -112,16 +112,107 @@ async def _create_tenant(name: str, credit: int) -> dict[str, Any]:
     }
 
 
+@tenant_app.command("erase")
+def tenant_erase(
+    tenant: Annotated[str, typer.Argument(help="Its id, ten_…")],
+    *,
+    archive: Annotated[Path | None, typer.Option(help="A new ZIP file for what the platform takes along.")] = None,
+    without_archive: Annotated[bool, typer.Option(help="Take nothing along.")] = False,
+    certificate: Annotated[Path, typer.Option(help="Where the certificate goes.")] = Path("tenant-certificate.json"),
+    yes: Annotated[bool, typer.Option("--yes", help="Do it. Nothing brings the tenant back.")] = False,
+) -> None:
+    """Erase a whole tenant: its keys at once, then everything else, with a certificate at the end."""
+    from infra.backup.commands import erase_tenant
+
+    if (archive is None) != without_archive:
+        _fail("Name a file with --archive, or say --without-archive.")
+    if archive is not None and archive.exists():
+        _fail(f"{archive} exists. Name a new file.")
+    if not yes:
+        _fail("This destroys every key of the tenant, and nothing brings it back. Say --yes to do it.")
+    work = erase_tenant(Home.from_environment(), tenant=tenant, archive_into=archive, say=_progress)
+    done = _run(work)
+    certificate.write_text(done.pop("document"))
+    typer.echo("\n".join(f"{name:<12}{value}" for name, value in done.items()))
+    typer.echo(f"The certificate is {certificate}; check it with `likeness verify-certificate {certificate}`.")
+
+
+@app.command()
+def backup(
+    into: Annotated[Path | None, typer.Argument(help="A new folder; by default one in LIKENESS_BACKUP_FOLDER.")] = None,
+    *,
+    keys: Annotated[Path | None, typer.Option(help="A new folder elsewhere for the key store's part.")] = None,
+    without_objects: Annotated[bool, typer.Option(help="The object store is backed up by other means.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Copy database, key store and objects, of one moment, while everything runs. Root key files are never in it."""
+    from infra.backup.commands import backup as run
+
+    home = Home.from_environment()
+    done = _run(run(home, into=into, keys_into=keys, with_objects=not without_objects, say=_progress))
+    _print_facts(done, as_json=as_json)
+
+
+@app.command()
+def restore(
+    source: Annotated[Path | None, typer.Argument(help="The folder of a backup. None goes on with a replay.")] = None,
+    *,
+    keys: Annotated[Path | None, typer.Option(help="The key store's part, if it is elsewhere or of later.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Replace what is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Restore a backup, then erase again whoever was erased since. Nothing may run meanwhile; repeat it if cut off."""
+    from infra.backup.commands import restore as run
+
+    if source is not None and not yes:
+        _fail("This replaces the database, the keys and missing objects by those of the backup. Say --yes to do it.")
+    done = _run(run(Home.from_environment(), source=source, keys_source=keys, say=_progress))
+    _print_facts(done, as_json=as_json)
+
+
+@app.command()
+def backups(
+    *,
+    prune: Annotated[
+        bool, typer.Option(help="Delete what is past LIKENESS_BACKUP_KEYS_DAYS or …_HORIZON_DAYS.")
+    ] = False,
+    forget: Annotated[str | None, typer.Option(help="A backup whose keys are gone everywhere, by your word.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the backups that were taken, and which of their parts are left."""
+    from infra.backup.commands import backups as run
+
+    done = _run(run(Home.from_environment(), prune=prune, forget=forget))
+    if as_json:
+        typer.echo(json.dumps(done, indent=2))
+        return
+    for one in done["backups"]:
+        typer.echo(f"{one['backup']}  {one['made_at']}  database {one['database'] or 'unseen'}  keys {one['keys']}")
+    typer.echo(f"{len(done['backups'])} backups" + (f"; pruned: {done['pruned']}" if done["pruned"] else ""))
+
+
+def _progress(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _print_facts(facts: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+    else:
+        typer.echo("\n".join(f"{name:<14}{value}" for name, value in facts.items()))
+
+
 @app.command("verify-certificate")
 def verify_certificate(
     file: Annotated[Path, typer.Argument(help="The certificate, as it was issued.")],
     keys: Annotated[Path | None, typer.Option(help="The published keys; by default keys.json beside it.")] = None,
+    second: Annotated[Path | None, typer.Option(help="Its second part, to be checked with it.")] = None,
 ) -> None:
     """Check an erasure certificate, offline, from the file and the published keys alone. Exit status 1 if it fails."""
     from infra.verify_certificate import NotVerified, describe, verify_files
 
     try:
-        found = verify_files(file, keys)
+        found = verify_files(file, keys, second)
     except NotVerified as error:
         _fail(f"NOT VERIFIED: {error}")
     typer.echo(f"VERIFIED\n{describe(found)}")
@@ -256,10 +347,14 @@ def demo(
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
+    from core.errors import Unavailable
+
     try:
         return asyncio.run(work)
     except LocalError as error:
         _fail(str(error))
+    except Unavailable as error:
+        _fail(f"{error.detail} {error.remedy}")
 
 
 def _fail(text: str) -> NoReturn:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from time import time
 
 from core.clock import now
+from core.db import restoring
 from core.headshots import previews
 from core.idempotency import service as idempotency
 from core.jobs import rescue
@@ -18,7 +19,7 @@ from core.photos import service as photos
 from core.portability.expire import erase_expired as erase_expired_exports
 from core.queue import Task
 from core.retention.expire import erase_expired
-from core.rights import checkpoints, deadlines, exports
+from core.rights import checkpoints, deadlines, exports, replay
 from core.rights import erase as erasure
 from core.rights import leave as departure
 from worker.hands import Hands
@@ -91,6 +92,11 @@ async def wake_for_exports(hands: Hands) -> None:
         await hands.parts.queue.wake(Task.EXPORT, tenant_id, export_id, once=f"{hands.name}:{export_id.hex}")
 
 
+async def settle_tombstones(hands: Hands) -> None:
+    """Enter what was announced in the tombstone ledger and then committed; withdraw what was rolled back."""
+    await replay.settle(hands.parts.database, hands.parts.tombstones)
+
+
 async def sequence_logs(hands: Hands) -> None:
     """Give the newest leaves of every audit log their numbers, and sign them."""
     async with hands.parts.database.system() as session:
@@ -131,6 +137,8 @@ async def go_round(hands: Hands, rounds: tuple[Round, ...], *, every_seconds: fl
     while not hands.drain.begun.is_set():
         for one in rounds:
             try:
+                if await restoring(hands.parts.database):
+                    break  # nothing goes round before everybody who was erased is erased again
                 await one(hands)
             except Exception as error:
                 logger.exception("a sweep failed", extra={"task": one.__name__, "error_type": type(error).__name__})
@@ -150,4 +158,4 @@ LIGHT_ROUNDS: tuple[Round, ...] = (
     sequence_logs,
     mind_rights_requests,
 )
-HOUSEKEEPING: tuple[Round, ...] = (expire, expire_exports, reap)
+HOUSEKEEPING: tuple[Round, ...] = (expire, expire_exports, reap, settle_tombstones)

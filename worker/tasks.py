@@ -13,6 +13,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from uuid import UUID
 
+from core.db import restoring
 from core.errors import StateConflict
 from core.jobs.claim import claim
 from core.portability.build import build
@@ -31,7 +32,7 @@ Context = dict[str, Any]
 def quiet(
     task: Callable[Concatenate[Hands, P], Awaitable[None]],
 ) -> Callable[Concatenate[Context, P], Awaitable[None]]:
-    """A task as arq calls it: no error gets out, and a worker that is leaving begins nothing."""
+    """A task as arq calls it: no error gets out. A worker that is leaving, or sees a restore, begins nothing."""
 
     @wraps(task)
     async def run(context: Context, /, *arguments: P.args, **named: P.kwargs) -> None:
@@ -39,6 +40,8 @@ def quiet(
         if hands.drain.begun.is_set():
             return
         try:
+            if await restoring(hands.parts.database):
+                return  # the sweep finds the work again
             await task(hands, *arguments, **named)
         except asyncio.CancelledError:
             if not hands.drain.begun.is_set():

@@ -27,6 +27,10 @@ _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('likeness.signing_ke
 _ACTIVE = text("SELECT version, public_key, wrapped, root_version FROM keystore.signing_key WHERE retired_at IS NULL")
 _EVERY = text("SELECT public_key, created_at, retired_at FROM keystore.signing_key ORDER BY version DESC")
 _NEWEST = text("SELECT coalesce(max(version), 0) FROM keystore.signing_key")
+_ADOPT = text("""
+    INSERT INTO keystore.signing_key (version, public_key, wrapped, root_version, retired_at)
+    VALUES (:version, :public_key, NULL, 0, now())
+""")
 _RETIRE = text("UPDATE keystore.signing_key SET retired_at = now(), wrapped = NULL WHERE retired_at IS NULL")
 _INSERT = text("""
     INSERT INTO keystore.signing_key (version, public_key, wrapped, root_version)
@@ -99,6 +103,17 @@ class SigningKeys:
             await (await session.connection()).execute(_LOCK)
             await (await session.connection()).execute(_RETIRE)
             return await self._make(session)
+
+    async def adopt(self, public_key: bytes) -> bool:
+        """Publish, as retired, a key that a restored key store has forgotten. False when it is known already."""
+        async with self._database.keystore(_NOBODY) as session:
+            connection = await session.connection()
+            await connection.execute(_LOCK)
+            if any(row.public_key == public_key for row in (await connection.execute(_EVERY)).all()):
+                return False
+            version = int((await connection.execute(_NEWEST)).scalar_one()) + 1
+            await connection.execute(_ADOPT, {"version": version, "public_key": public_key})
+            return True
 
     async def published(self) -> list[PublicKey]:
         """Every key that ever signed, newest first; makes the first one if there is none yet."""

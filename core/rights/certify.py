@@ -27,6 +27,7 @@ from core.rights.certificate import LEAF_KIND, body_of, document_of, facts_of
 from core.rights.models import ErasureCertificate, ErasureReceiver, ErasureState, Step, Tombstone
 from core.rights.tables import kept, tables_of_people
 from core.storage.service import SealedStore
+from core.storage.tombstones import ledger_of
 from core.webhooks import service as webhooks
 
 ACTOR = "erasure"
@@ -161,6 +162,7 @@ async def _issue(
 
     key = await store.keyring.signing.active()
     async with database.tenant(tenant_id) as session:
+        await ledger_of(session).know_signer(key.public_key)
         proved = await log.inclusion(session, entry_id=certificate.entry_id)
     document = document_of(certificate, proved, leaf=audit.leaf(proved.entry), key=key)
     rendering = await asyncio.to_thread(draw, document)

@@ -17,6 +17,7 @@ from core.clock import now
 from core.db import Database
 from core.ids import Prefix, public
 from core.keyring.service import Keyring
+from core.storage.tombstones import ledger_of
 from core.webhooks import service as webhooks
 
 ANNOUNCE_EVERY = timedelta(hours=1)
@@ -28,6 +29,7 @@ async def sequence(database: Database, keyring: Keyring, *, tenant_id: UUID) -> 
     newest = None
     while True:
         async with database.tenant(tenant_id) as session:
+            await ledger_of(session).know_signer(signer.public_key)
             signed = await log.sequence(session, tenant_id=tenant_id, signer=signer)
             if signed is None:
                 return newest

@@ -41,7 +41,7 @@ from core.rights.models import Departure, DepartureState, ErasureState, Tombston
 from core.rights.tables import remaining_of_all, tables_of_people
 from core.storage.models import Asset
 from core.storage.service import SealedStore
-from core.storage.tombstones import Kind, remember_once_committed
+from core.storage.tombstones import Kind, ledger_of, remember_once_committed
 from core.subjects.models import Subject
 from core.tenants import service as tenants
 from core.tenants.models import ApiKey, Tenant, TenantState
@@ -321,6 +321,7 @@ async def _certify(database: Database, store: SealedStore, tenant_id: UUID) -> N
     await checkpoints.sequence(database, store.keyring, tenant_id=tenant_id)
     key = await store.keyring.signing.active()
     async with database.tenant(tenant_id) as session:
+        await ledger_of(session).know_signer(key.public_key)
         proved = await log.inclusion(session, entry_id=departure.entry_id)
     document = sign(TENANT_FORMAT, departure.body, proved, leaf=audit.leaf(proved.entry), key=key)
     async with database.tenant(tenant_id) as session:

@@ -13,6 +13,7 @@ Invariants of this file:
 - An entry holds ids, a kind and a time, and nothing of the person.
 """
 
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -29,12 +30,14 @@ from core.db import after_commit
 from core.storage.store import ObjectExists, ObjectMissing, Objects
 
 _INTENTS = "intents"
+_NOBODY = UUID(int=0)
 
 
 class Kind(StrEnum):
     """What an entry is about.
 
     subject, asset, tenant: erased. consent: a purpose that a person took back or opted out of. api_key: revoked.
+    signing_key: that a public key signs, so that what it signed can still be checked after a restore.
     backup, pruned: that a backup was made, and that it is gone.
     """
 
@@ -43,6 +46,7 @@ class Kind(StrEnum):
     TENANT = "tenant"
     CONSENT = "consent"
     API_KEY = "api_key"
+    SIGNING_KEY = "signing_key"
     BACKUP = "backup"
     PRUNED = "pruned"
 
@@ -68,10 +72,18 @@ class Tombstones:
 
     def __init__(self, objects: Objects) -> None:
         self.objects = objects
+        self._signers: set[bytes] = set()
 
     async def enter(self, entry: Entry) -> None:
         """Add an entry for good. One that is there already stays as it is."""
         await self._put(entry.name, entry)
+
+    async def know_signer(self, public_key: bytes) -> None:
+        """Enter a public key before anything that it signed goes out. Costs nothing after the first time."""
+        if public_key not in self._signers:
+            named = UUID(bytes=hashlib.sha256(public_key).digest()[:16])
+            await self.enter(Entry(Kind.SIGNING_KEY, _NOBODY, named, now(), {"public_key": public_key.hex()}))
+            self._signers.add(public_key)
 
     async def announce(self, entry: Entry) -> None:
         """Say that an entry will follow if the transaction commits."""

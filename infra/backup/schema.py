@@ -8,7 +8,7 @@ from typing import Any
 _NOT_COPIED = ("alembic_version", "restoration")
 
 _TABLES = """
-SELECT space.nspname AS space, relation.relname AS name,
+SELECT relation.oid AS oid, space.nspname AS space, relation.relname AS name,
        array(SELECT field.attname FROM pg_attribute AS field
              WHERE field.attrelid = relation.oid AND field.attnum > 0 AND NOT field.attisdropped
                AND field.attgenerated = '' ORDER BY field.attnum)::text[] AS columns
@@ -33,6 +33,7 @@ WHERE reference.contype = 'f' AND child.oid <> parent.oid
 class Found:
     """One table of the database."""
 
+    oid: int
     space: str
     name: str
     columns: tuple[str, ...]
@@ -53,7 +54,7 @@ class Found:
 async def tables(connection: Any, *spaces: str) -> list[Found]:
     """All tables of these schemas that a backup holds. Any role may ask."""
     rows = await connection.fetch(_TABLES, list(spaces), list(_NOT_COPIED))
-    return [Found(row["space"], row["name"], tuple(row["columns"])) for row in rows]
+    return [Found(row["oid"], row["space"], row["name"], tuple(row["columns"])) for row in rows]
 
 
 async def in_order(connection: Any, found: list[Found]) -> list[Found]:
@@ -68,4 +69,5 @@ async def in_order(connection: Any, found: list[Found]) -> list[Found]:
 
 async def may_read(connection: Any, table: Found) -> bool:
     """Whether the role of this connection may read every column."""
-    return bool(await connection.fetchval("SELECT has_table_privilege(to_regclass($1), 'SELECT')", table.full))
+    asked = "SELECT has_schema_privilege($1, 'USAGE') AND has_table_privilege($2::oid, 'SELECT')"
+    return bool(await connection.fetchval(asked, table.space, table.oid))

@@ -1,7 +1,7 @@
 """Take a backup: a consistent copy of database, key store and objects, while everything runs.
 
     1. look          the place is empty, the ledger of tombstones answers, every table can be read
-    2. announce      the ledger hears of the backup before it exists, so that no second moment of an erasure overlooks it
+    2. announce      the ledger hears of the backup before it is there, so that no erasure's second moment overlooks it
     3. snapshot      three connections, one per role, see the database of one and the same moment
     4. tables        tenant by tenant, as the application would: no role that sees more is needed for it
     5. objects       those that the snapshot names
@@ -48,7 +48,7 @@ class _Roles:
     made_at: datetime
 
 
-async def take(  # noqa: PLR0913 (what a backup is made of)
+async def take(
     settings: DatabaseSettings,
     objects: Objects,
     tombstones: Tombstones,
@@ -74,7 +74,7 @@ async def take(  # noqa: PLR0913 (what a backup is made of)
     try:
         async with _snapshot(settings) as roles:
             # 2. Announce, with the snapshot's time.
-            facts = {"database": str(into.absolute()), "keys": str(parts["keys"].absolute())}
+            facts = {name: str(place.absolute()) for name, place in parts.items()}
             await tombstones.enter(Entry(Kind.BACKUP, NOBODY, backup_id, roles.made_at, facts))
             for folder in (draft / "database", keys_draft):
                 folder.mkdir(mode=0o700, parents=True)
@@ -121,9 +121,7 @@ async def _snapshot(settings: DatabaseSettings) -> AsyncIterator[_Roles]:
             connection.terminate()
 
 
-async def _tables(
-    roles: _Roles, space: str, tenants: Sequence[UUID], folder: Path, say: Say
-) -> dict[str, TableFile]:
+async def _tables(roles: _Roles, space: str, tenants: Sequence[UUID], folder: Path, say: Say) -> dict[str, TableFile]:
     reader = roles.keys if space == "keystore" else roles.app
     divided: list[tuple[schema.Found, _Sink]] = []
     written: dict[str, TableFile] = {}
@@ -172,9 +170,7 @@ class _Sink:
         return TableFile(columns=list(table.columns), rows=self.rows, sha256=digest(self._path))
 
 
-async def _objects(
-    roles: _Roles, objects: Objects, tenants: Sequence[UUID], draft: Path, say: Say
-) -> dict[str, Any]:
+async def _objects(roles: _Roles, objects: Objects, tenants: Sequence[UUID], draft: Path, say: Say) -> dict[str, Any]:
     place = draft / "objects"
     place.mkdir(mode=0o700)
     count = total = gone = 0

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from infra.backup.phase import open_phase
 from infra.local.errors import LocalError
 from infra.local.home import Home, sha256_of
 from infra.local.parts import Part, Program, api_answers, console_answers, file_appears
@@ -105,6 +106,7 @@ class Supervisor:
         await self._start_servers()
         self._place_files()
         await self._migrate()
+        await self._require_no_open_restore()
         await self._settle_api()
         if self._with_console:
             await self._settle_console()
@@ -158,6 +160,17 @@ class Supervisor:
             raise LocalError(
                 f"The database lacks {len(missing)} migrations, and {OWNER_URL} is not set."
                 " Run `likeness migrate` with it."
+            )
+
+    async def _require_no_open_restore(self) -> None:
+        if (phase := await open_phase(self.settings["LIKENESS_DATABASE_SYSTEM_URL"])) is not None:
+            raise LocalError(
+                f"A restore was cut off while it was {phase}. "
+                + (
+                    "Run `likeness restore` to replay the tombstones; then start again."
+                    if phase == "replaying"
+                    else "Repeat `likeness restore FOLDER --yes` with the same folder; then start again."
+                )
             )
 
     async def _settle_api(self) -> None:

@@ -83,9 +83,19 @@ def _configuration() -> Config:
 
 
 def _upgrade(connection: Connection) -> None:
+    upgrade_to(connection, "heads")
+
+
+def upgrade_to(connection: Connection, revision: str) -> None:
+    """Bring the database of a connection up to a revision, within its transaction where it is in one."""
     configuration = _configuration()
     configuration.attributes["connection"] = connection
-    command.upgrade(configuration, "heads")
+    command.upgrade(configuration, revision)
+
+
+def revisions() -> set[str]:
+    """Every revision that this code knows."""
+    return {script.revision for script in ScriptDirectory.from_config(_configuration()).walk_revisions()}
 
 
 def _pending(connection: Connection) -> list[str]:

@@ -50,7 +50,7 @@ def upgrade() -> None:
         sa.CheckConstraint("(phase = 'done') = (finished_at IS NOT NULL)", name="restoration_finished"),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.execute("GRANT SELECT ON restoration TO likeness_app, likeness_keys")
+    op.execute("GRANT SELECT ON restoration TO likeness_app")
     op.execute("GRANT SELECT, INSERT, UPDATE ON restoration TO likeness_system")
     _create_departure()
     _extend_certificate()

@@ -1,0 +1,230 @@
+"""After a restore: erase again whoever and whatever was erased since the backup was made.
+
+The restored database does not know of it; the tombstone ledger, which is kept apart, does (`core.storage.tombstones`).
+Until this is through nobody is served: `core.db` refuses every tenant session but the replay's own.
+
+    1. signers    what a key signed that was made after the backup can still be checked: its public half is published
+                  again
+       log        each tenant's log says that it was restored, to which backup, as its first leaf after the cut
+    2. tenants    those that had left lose their keys again
+    3. people     each is erased by the ordinary way; one whose tombstone is there but whose key came back, from a copy
+                  of the key store that is older than the database, loses the key again
+    4. assets     each deleted photo and headshot is deleted again
+    5. consents   what was taken back is taken back again
+    6. API keys   what was revoked is revoked again
+
+Each piece commits by itself and changes nothing when it is repeated, so it may be killed anywhere and begun again.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from uuid import UUID
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.audit import service as audit
+from core.audit.models import AuditEntry, AuditTree
+from core.clock import now
+from core.consent import service as consent
+from core.consent.models import Action, Purpose
+from core.db import Database
+from core.errors import Gone, NotFound, StateConflict
+from core.headshots import queries as headshots
+from core.headshots.models import Headshot, HeadshotState
+from core.keyring.service import Keyring
+from core.photos import service as photos
+from core.photos.models import Photo, PhotoState
+from core.rights import erase, leave
+from core.rights.models import Departure, DepartureState, Restoration, RestorationPhase, Tombstone
+from core.storage.models import Asset, AssetState
+from core.storage.service import SealedStore
+from core.storage.tombstones import Entry, Kind, Tombstones
+from core.tenants import service as tenants
+from core.tenants.models import ApiKey, Tenant
+
+logger = logging.getLogger("likeness.rights")
+
+ACTOR = "restore"
+RESTORED = "log.restored"
+UNSETTLED_AFTER = timedelta(hours=1)
+
+Say = Callable[[str], None]
+
+
+async def open_restoration(database: Database) -> Restoration | None:
+    """The restore that is not done, if there is one."""
+    async with database.system() as session:
+        found = await session.exec(select(Restoration).where(col(Restoration.finished_at).is_(None)))
+        return found.first()
+
+
+async def replay(
+    database: Database, store: SealedStore, tombstones: Tombstones, *, say: Say = lambda _: None
+) -> dict[str, int]:
+    """Replay the whole ledger, then open the door. How much was erased again, by kind. Raises what stopped it.
+
+    database: one that was opened for the replay. Does nothing when no restore is open.
+    """
+    restoration = await open_restoration(database)
+    if restoration is None:
+        return {}
+    known = await _tenants(database)
+    done: Counter[str] = Counter()
+    # 1. Signers, and the log.
+    async for entry in tombstones.entries(Kind.SIGNING_KEY):
+        await store.keyring.signing.adopt(bytes.fromhex(entry.facts["public_key"]))
+    for tenant_id in known:
+        await _note(database, tenant_id, restoration)
+    # 2. to 6.
+    for kind, again in _AGAIN:
+        async for entry in _everything(tombstones, kind):
+            if entry.tenant_id in known:
+                done[kind.value] += await again(database, store, entry)
+        say(f"{kind.value}: {done[kind.value]} again")
+    async with database.system() as session:
+        standing = await session.get_one(Restoration, restoration.id)
+        standing.phase, standing.finished_at = RestorationPhase.DONE.value, now()
+        standing.replayed = dict(done)
+        session.add(standing)
+    return dict(done)
+
+
+async def settle(database: Database, tombstones: Tombstones) -> int:
+    """Settle what a crash left announced: entered where the tombstone stands, withdrawn where there is none.
+
+    Only what was announced so long ago that its transaction has surely ended. How many there were.
+    """
+    settled = 0
+    async for entry in tombstones.announced(older_than=UNSETTLED_AFTER):
+        async with database.tenant(entry.tenant_id) as session:
+            stands = await _stands(session, entry)
+        if stands:
+            await tombstones.settle(entry)
+        else:
+            logger.warning("an erasure that was announced never committed", extra={"tenant": entry.tenant_id.hex})
+            await tombstones.withdraw(entry)
+        settled += 1
+    return settled
+
+
+async def _stands(session: AsyncSession, entry: Entry) -> bool:
+    if entry.kind is Kind.SUBJECT:
+        return await session.get(Tombstone, entry.id) is not None
+    departure = await session.get(Departure, entry.tenant_id)
+    return departure is not None and departure.shredded_at is not None
+
+
+async def _everything(tombstones: Tombstones, kind: Kind) -> AsyncIterator[Entry]:
+    """What was entered, then what was only announced: the person had asked for it."""
+    async for entry in tombstones.entries(kind):
+        yield entry
+    async for entry in tombstones.announced():
+        if entry.kind is kind:
+            yield entry
+
+
+async def _tenants(database: Database) -> set[UUID]:
+    async with database.system() as session:
+        return set((await session.exec(select(Tenant.id))).all())
+
+
+async def _note(database: Database, tenant_id: UUID, restoration: Restoration) -> None:
+    actor = f"{ACTOR}:{restoration.id.hex}"
+    async with database.tenant(tenant_id) as session:
+        said = select(AuditEntry.id).where(AuditEntry.kind == RESTORED, AuditEntry.actor == actor)
+        if (await session.exec(said)).first() is not None:
+            return
+        size = (await session.exec(select(AuditTree.size))).first() or 0
+        facts: dict[str, str | int] = {
+            "backup": restoration.backup_id.hex,
+            "at": restoration.backup_at.isoformat(),
+            "size": size,
+        }
+        await audit.append(session, tenant_id=tenant_id, kind=RESTORED, actor=actor, facts={**facts})
+
+
+async def _tenant_again(database: Database, store: SealedStore, entry: Entry) -> int:
+    tenant_id = entry.tenant_id
+    departure = await leave.suspend(database, tenant_id=tenant_id, actor=ACTOR)
+    if departure.state != DepartureState.LEAVING:
+        return 0
+    await leave.shred(database, store.keyring, tenant_id=tenant_id, actor=ACTOR, without_archive=True)
+    try:
+        await leave.finish(database, store, tenant_id=tenant_id)
+    except StateConflict:
+        logger.info("a departure is certified by the sweep", extra={"tenant": tenant_id.hex})
+    return 1
+
+
+async def _person_again(database: Database, store: SealedStore, entry: Entry) -> int:
+    try:
+        async with database.tenant(entry.tenant_id) as session:
+            known = await session.get(Tombstone, entry.id)
+            if known is None:
+                await erase.begin(session, store.keyring, subject_id=entry.id, actor=ACTOR)
+    except NotFound:
+        return 0  # came after the backup was made: nothing of them is here
+    if known is not None and await store.keyring.holds_subject_key(entry.tenant_id, entry.id):
+        await _shred_again(database, store.keyring, entry)
+        return 1
+    await erase.finish(database, store, tenant_id=entry.tenant_id, subject_id=entry.id)
+    return int(known is None)
+
+
+async def _shred_again(database: Database, keyring: Keyring, entry: Entry) -> None:
+    async with database.tenant(entry.tenant_id) as session:
+        await keyring.shred_subject(session, entry.id)
+        await audit.append(session, tenant_id=entry.tenant_id, kind="subject.shredded", actor=ACTOR, facts={})
+
+
+async def _asset_again(database: Database, store: SealedStore, entry: Entry) -> int:
+    async with database.tenant(entry.tenant_id) as session:
+        asset = await session.get(Asset, entry.id)
+        if asset is None or asset.state == AssetState.ERASED:
+            return 0
+        photo = (await session.exec(select(Photo).where(Photo.asset_id == asset.id))).first()
+        if photo is not None and photo.state != PhotoState.ERASED:
+            await photos.delete(session, store, photo, actor=ACTOR)
+            return 1
+        of_person = select(Headshot).where(
+            Headshot.subject_id == asset.subject_id, Headshot.state != HeadshotState.ERASED
+        )
+        for headshot in (await session.exec(of_person)).all():
+            if asset.id.hex in headshot.assets.values():
+                await headshots.delete(session, store, headshot, actor=ACTOR)
+        await store.delete(session, asset)
+        return 1
+
+
+async def _consent_again(database: Database, _store: SealedStore, entry: Entry) -> int:
+    purpose, subject_id = Purpose(entry.facts["purpose"]), UUID(hex=entry.facts["subject"])
+    try:
+        async with database.tenant(entry.tenant_id) as session:
+            newest = (await consent.current(session, subject_id)).get(purpose)
+            if newest is None or newest.action != Action.GRANTED or newest.id >= entry.id:
+                return 0
+            await consent.withdraw(session, consent_id=newest.id, actor=ACTOR)
+            return 1
+    except (NotFound, Gone):
+        return 0
+
+
+async def _api_key_again(database: Database, _store: SealedStore, entry: Entry) -> int:
+    async with database.tenant(entry.tenant_id) as session:
+        key = await session.get(ApiKey, entry.id)
+        if key is None or key.revoked_at is not None:
+            return 0
+        await tenants.revoke_api_key(session, tenant_id=entry.tenant_id, key_id=entry.id, actor=ACTOR)
+        return 1
+
+
+_AGAIN = (
+    (Kind.TENANT, _tenant_again),
+    (Kind.SUBJECT, _person_again),
+    (Kind.ASSET, _asset_again),
+    (Kind.CONSENT, _consent_again),
+    (Kind.API_KEY, _api_key_again),
+)
