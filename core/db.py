@@ -121,7 +121,7 @@ class Database:
         """
         if self.operators is None:
             raise Unavailable("Operators cannot sign in here: LIKENESS_DATABASE_OPERATORS_URL is not set.")
-        async with self._session(self.operators, tenant_id) as session:
+        async with self._session(self.operators, tenant_id, guarded=tenant_id is not None) as session:
             yield session
 
     @asynccontextmanager

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from core.settings import Settings
 from infra.local.errors import AlreadyRunning
 from infra.local.home import Home
-from infra.local.postgres import APP, KEYS, OWNER, SYSTEM, Postgres
+from infra.local.postgres import APP, KEYS, OPERATORS, OWNER, SYSTEM, Postgres
 from infra.local.valkey import Valkey
 
 
@@ -44,6 +44,7 @@ async def _start(stack: AsyncExitStack, home: Home) -> dict[str, str]:
         "LIKENESS_DATABASE_URL": postgres.url(APP),
         "LIKENESS_DATABASE_SYSTEM_URL": postgres.url(SYSTEM),
         "LIKENESS_DATABASE_KEYS_URL": postgres.url(KEYS),
+        "LIKENESS_DATABASE_OPERATORS_URL": postgres.url(OPERATORS),
         "LIKENESS_DATABASE_OWNER_URL": postgres.url(OWNER),
         "LIKENESS_QUEUE_URL": valkey.url,
     }

@@ -2,7 +2,7 @@
 
     1. look          the place is empty, the ledger of tombstones answers, every table can be read
     2. announce      the ledger hears of the backup before it is there, so that no erasure's second moment overlooks it
-    3. snapshot      three connections, one per role, see the database of one and the same moment
+    3. snapshot      a connection per role, and all see the database of one and the same moment
     4. tables        tenant by tenant, as the application would: no role that sees more is needed for it
     5. objects       those that the snapshot names
     6. manifests     each file with its SHA-256; then the folder gets its name
@@ -45,6 +45,7 @@ class _Roles:
     app: Any
     system: Any
     keys: Any
+    operators: Any | None
     made_at: datetime
 
 
@@ -103,19 +104,20 @@ async def take(
 
 @asynccontextmanager
 async def _snapshot(settings: DatabaseSettings) -> AsyncIterator[_Roles]:
-    urls = (settings.url, settings.system_url, settings.keys_url)
-    connections = [await asyncpg.connect(url.get_secret_value(), timeout=30) for url in urls]
+    urls = (settings.url, settings.system_url, settings.keys_url, settings.operators_url)
+    connections = [await asyncpg.connect(url.get_secret_value(), timeout=30) for url in urls if url is not None]
     try:
-        app, system, keys = connections
+        app, *others = connections
+        system, keys, operators = (*others, None)[:3]
         for connection in connections:
             # However long it takes: the snapshot must not be cut off by the patience that requests have.
             await connection.execute("SET idle_in_transaction_session_timeout = 0")
             await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         name = await app.fetchval("SELECT pg_export_snapshot()")
-        for connection in (system, keys):
+        for connection in others:
             await connection.execute(f"SET TRANSACTION SNAPSHOT '{name}'")
         made_at = await app.fetchval("SELECT clock_timestamp()")
-        yield _Roles(app, system, keys, made_at.astimezone(UTC))
+        yield _Roles(app, system, keys, operators, made_at.astimezone(UTC))
     finally:
         for connection in connections:
             connection.terminate()
@@ -130,9 +132,13 @@ async def _tables(roles: _Roles, space: str, tenants: Sequence[UUID], folder: Pa
         if table.tenant_column and await schema.may_read(reader, table):
             divided.append((table, sink))
             continue
-        whole = [one for one in (reader, roles.system, roles.app) if await schema.may_read(one, table)]
+        roles_left = [one for one in (reader, roles.system, roles.operators) if one is not None]
+        whole = [one for one in roles_left if await schema.may_read(one, table)]
         if not whole:
-            raise BackupRefused(f"No role may read the table {table.full}, so a backup would lack it.")
+            raise BackupRefused(
+                f"No role that is here may read the table {table.full}, so a backup would lack it."
+                + (" Set LIKENESS_DATABASE_OPERATORS_URL." if roles.operators is None else "")
+            )
         await _copy(whole[0], table, sink)
         written[table.full] = sink.close(table)
     for number, tenant_id in enumerate(tenants, start=1):
