@@ -28,6 +28,8 @@
     │   ├── OptedOut
     │   ├── IdentityUnverified
     │   ├── VersionConflict
+    │   ├── LegalHoldStands
+    │   ├── SimulationRequired
     │   └── StateConflict
     ├── Gone 410                      it was erased
     ├── PayloadTooLarge 413
@@ -35,7 +37,7 @@
     ├── Unacceptable 422              well-formed, and refused
     │   ├── ValidationFailed
     │   ├── IdempotencyMismatch
-    │   ├── RetentionOutOfRange
+    │   ├── RetentionOutOfRange · TermOutOfRange
     │   ├── UnknownStyle
     │   ├── UnknownMark
     │   ├── AttireNeedsFullModel
@@ -246,6 +248,18 @@ class VersionConflict(Conflict):
     remedy = "Read it again, look at what is new, and send your change with the version that you saw."
 
 
+class LegalHoldStands(Conflict):
+    code = "legal_hold"
+    title = "A legal hold stands on this person's data, so it may not be deleted now."
+    remedy = "Wait until `until`, or release the hold; an erasure request may be denied under `legal_claims` meanwhile."
+
+
+class SimulationRequired(Conflict):
+    code = "simulation_required"
+    title = "A shorter term deletes data, and no fresh simulation of this very change was named."
+    remedy = "POST /v1/retention-policies:simulate, see what would be deleted, and send its `id` as `simulation_id`."
+
+
 class StateConflict(Conflict):
     code = "state_conflict"
     title = "The resource is in a state that does not allow this."
@@ -295,6 +309,12 @@ class RetentionOutOfRange(Unacceptable):
     code = "retention_out_of_range"
     title = "`expires_after` may only shorten the policy's term."
     remedy = "Ask for a term between `minimum` and `maximum` seconds, or leave it out."
+
+
+class TermOutOfRange(Unacceptable):
+    code = "term_out_of_range"
+    title = "The term is not one that this class of data may have."
+    remedy = "Set a term between `minimum` and `maximum` seconds."
 
 
 class UnknownStyle(Unacceptable):

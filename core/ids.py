@@ -41,6 +41,8 @@ class Prefix(StrEnum):
     OPERATOR = "opr"
     INVITATION = "inv"
     APPROVAL = "apr"
+    LEGAL_HOLD = "hld"
+    SIMULATION = "sim"
 
 
 def new_id() -> UUID:

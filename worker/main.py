@@ -30,7 +30,7 @@ from core.webhooks.deliver import Courier
 from worker import sweep, tasks
 from worker.hands import EXPORTS_AT_ONCE, Hands, Studio
 from worker.hold import Drain
-from worker.sweep import HOUSEKEEPING, LIGHT_ROUNDS, SLOWER, STUDIO_ROUNDS
+from worker.sweep import HOUSEKEEPING, LIGHT_ROUNDS, RETENTION, SLOWER, STUDIO_ROUNDS
 
 logger = logging.getLogger("likeness.worker")
 
@@ -184,3 +184,4 @@ async def _serve_all(kind: Kind, hands: Hands) -> None:
         else:
             group.create_task(sweep.go_round(hands, LIGHT_ROUNDS, every_seconds=pause))
             group.create_task(sweep.go_round(hands, HOUSEKEEPING, every_seconds=pause * SLOWER))
+            group.create_task(sweep.go_round(hands, RETENTION, every_seconds=pause * SLOWER))

@@ -16,9 +16,8 @@ from core.headshots import previews
 from core.idempotency import service as idempotency
 from core.jobs import rescue
 from core.photos import service as photos
-from core.portability.expire import erase_expired as erase_expired_exports
 from core.queue import Task
-from core.retention.expire import erase_expired
+from core.retention import sweep as retention
 from core.rights import checkpoints, deadlines, exports, replay
 from core.rights import erase as erasure
 from core.rights import leave as departure
@@ -115,16 +114,15 @@ async def mind_rights_requests(hands: Hands) -> None:
     await deadlines.mind(hands.parts.database, limit=AT_ONCE)
 
 
-async def expire(hands: Hands) -> None:
-    """Erase what has reached its day, and forget old idempotency keys."""
-    await erase_expired(hands.parts.database, hands.parts.store)
+async def retain(hands: Hands) -> None:
+    """Tell of what is about to expire, and erase what has reached its day."""
+    await retention.sweep(hands.parts.database, hands.parts.store, stop=hands.drain.begun.is_set)
+
+
+async def forget_keys(hands: Hands) -> None:
+    """Forget old idempotency keys."""
     async with hands.parts.database.system() as session:
         await idempotency.forget_old(session)
-
-
-async def expire_exports(hands: Hands) -> None:
-    """Erase the files of exports whose term is over."""
-    await erase_expired_exports(hands.parts.database, hands.parts.store)
 
 
 async def reap(hands: Hands) -> None:
@@ -158,4 +156,6 @@ LIGHT_ROUNDS: tuple[Round, ...] = (
     sequence_logs,
     mind_rights_requests,
 )
-HOUSEKEEPING: tuple[Round, ...] = (expire, expire_exports, reap, settle_tombstones)
+HOUSEKEEPING: tuple[Round, ...] = (forget_keys, reap, settle_tombstones)
+# By itself, because it may have millions to do.
+RETENTION: tuple[Round, ...] = (retain,)

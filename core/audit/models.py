@@ -20,7 +20,8 @@ _HASHES = Eraser("keep", "Hashes over salted commitments: they say nothing of an
 class AuditEntry(SQLModel, table=True):
     """One leaf. `commitment` binds the ids that it is about without showing them to whoever has not the salt.
 
-    number: its place in the tree, from 0 without gaps; None until the sequencer has come by.
+    number: its place in the tree, from 0 without gaps; None until the sequencer has come by. linked: the salt is there;
+    it can be read where salts may not. None once it is gone.
     """
 
     __tablename__ = "audit_entry"
@@ -28,12 +29,15 @@ class AuditEntry(SQLModel, table=True):
         Index("audit_entry_by_time", "tenant_id", "id"),
         Index("audit_entry_of_subject", "tenant_id", "subject_id", "id"),
         Index("audit_entry_by_number", "tenant_id", "number", unique=True),
+        Index("audit_entry_linked", "tenant_id", "recorded_at", "id", postgresql_where=text("linked")),
         Index("audit_entry_unsequenced", "tenant_id", "id", postgresql_where=text("number IS NULL")),
         {
             "info": table_info(
                 tenancy="tenant",
                 eraser=Eraser(
-                    "redact", "The leaf stays; what links it to a person goes.", columns=("salt", "subject_id")
+                    "redact",
+                    "The leaf stays; what links it to a person goes.",
+                    columns=("salt", "subject_id", "linked"),
                 ),
             )
         },
@@ -48,6 +52,7 @@ class AuditEntry(SQLModel, table=True):
     leaf_hash: bytes
     recorded_at: datetime = Field(default_factory=now, sa_type=Instant)
     number: int | None = Field(default=None, sa_type=BigInteger)
+    linked: bool | None = True
 
 
 class AuditTree(SQLModel, table=True):

@@ -77,16 +77,31 @@ class Notice(SQLModel, table=True):
 
 
 class Consent(SQLModel, table=True):
-    """One entry of the ledger. The database refuses to change or delete one; erasure empties its evidence."""
+    """One entry of the ledger. The database refuses to change or delete one; its evidence may be emptied.
+
+    evidence_ended_at: when the entry no longer counts, or will not: from then on the term of its evidence runs. None
+    while it counts without an end, and where there is no evidence.
+    """
 
     __table_args__ = (
         CheckConstraint("action IN ('granted', 'withdrawn', 'declined', 'opted_out')", name="consent_action"),
         CheckConstraint("notice_id IS NOT NULL OR action = 'opted_out'", name="consent_under_a_notice"),
         Index("consent_history", "tenant_id", "subject_id", "purpose", "id"),
+        Index(
+            "consent_evidence_ended",
+            "tenant_id",
+            "evidence_ended_at",
+            "id",
+            postgresql_where=text("evidence_ended_at IS NOT NULL"),
+        ),
         {
             "info": table_info(
                 tenancy="tenant",
-                eraser=Eraser("redact", "That a consent was given stays provable.", columns=("sealed_evidence",)),
+                eraser=Eraser(
+                    "redact",
+                    "That a consent was given stays provable.",
+                    columns=("sealed_evidence", "evidence_ended_at"),
+                ),
             )
         },
     )
@@ -102,6 +117,7 @@ class Consent(SQLModel, table=True):
     sealed_evidence: bytes | None = None
     expires_at: datetime | None = Field(default=None, sa_type=Instant)
     recorded_at: datetime = Field(default_factory=now, sa_type=Instant)
+    evidence_ended_at: datetime | None = Field(default=None, sa_type=Instant)
 
 
 class Restriction(SQLModel, table=True):

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func
+from sqlalchemy import and_, func, or_, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
@@ -283,6 +283,7 @@ async def _append(session: AsyncSession, entry: Consent, *, actor: str) -> None:
     newest = (await session.exec(of_person.order_by(col(Consent.id).desc()).limit(1))).first()
     if newest is not None and entry.id <= newest:
         entry.id = UUID(int=newest.int + 1)
+    await _end_evidence(session, entry)
     session.add(entry)
     await session.flush()
     if entry.action in {Action.WITHDRAWN, Action.OPTED_OUT}:
@@ -316,6 +317,22 @@ async def _append(session: AsyncSession, entry: Consent, *, actor: str) -> None:
             "purpose": entry.purpose,
             "action": entry.action,
         },
+    )
+
+
+async def _end_evidence(session: AsyncSession, entry: Consent) -> None:
+    """Say from when the term of evidence runs: of what this entry replaces, from now; of this one, once it ends."""
+    if entry.sealed_evidence is not None:
+        entry.evidence_ended_at = entry.expires_at if entry.action == Action.GRANTED else entry.recorded_at
+    await session.exec(
+        update(Consent)
+        .where(
+            col(Consent.subject_id) == entry.subject_id,
+            col(Consent.purpose) == entry.purpose,
+            col(Consent.sealed_evidence).is_not(None),
+            or_(col(Consent.evidence_ended_at).is_(None), col(Consent.evidence_ended_at) > entry.recorded_at),
+        )
+        .values(evidence_ended_at=entry.recorded_at)
     )
 
 

@@ -34,6 +34,7 @@ from core.provenance.service import Given, Provenance
 from core.storage.models import Asset
 from core.storage.service import SealedStore
 from core.tenants.models import Mode
+from core.terms.policy import DataClass, term
 
 VERSION = "0.1.0"
 ORIGIN_MARKS = frozenset({"c2pa", "iptc", "ai_source"})
@@ -97,7 +98,10 @@ async def complete(
         async with database.tenant(claim.tenant_id) as session:
             # 2. Seal every picture. The objects' keys become real with this transaction, or never.
             began = perf_counter()
+            refused_for = await term(session, claim.tenant_id, DataClass.REJECTED_OUTPUT)
             for headshot, outcome in zip(headshots, outcomes, strict=True):
+                if outcome.state is HeadshotState.REFUSED:
+                    headshot.expires_at = min(expires_at, headshot.created_at + refused_for)
                 for picture in outcome.pictures:
                     asset = await _seal(session, store, claim, picture, expires_at=expires_at)
                     sealed.append(asset)

@@ -13,6 +13,8 @@ from core.clock import now
 from core.db import Eraser, Instant, table_info
 from core.ids import new_id
 
+KEPT = "state = 'done'"
+
 
 class HeadshotState(StrEnum):
     """A headshot row exists only once it is made or refused by the still-me gate."""
@@ -119,7 +121,19 @@ class Headshot(SQLModel, table=True):
         CheckConstraint("state IN ('done', 'refused', 'erased')", name="headshot_state"),
         Index("headshot_once", "job_id", "style", unique=True),
         Index("headshot_by_time", "tenant_id", "id"),
-        Index("headshot_expiry", "expires_at", postgresql_where=text("state <> 'erased'")),
+        # As those of `photo`.
+        Index("headshot_kept_until", "tenant_id", "expires_at", "id", postgresql_where=text(KEPT)),
+        Index("headshot_kept_for", "tenant_id", text("(expires_at - created_at)"), postgresql_where=text(KEPT)),
+        Index(
+            "headshot_to_tell", "tenant_id", "expires_at", "id", postgresql_where=text(f"{KEPT} AND warned_at IS NULL")
+        ),
+        Index("headshot_refused_until", "tenant_id", "expires_at", "id", postgresql_where=text("state = 'refused'")),
+        Index(
+            "headshot_refused_for",
+            "tenant_id",
+            text("(expires_at - created_at)"),
+            postgresql_where=text("state = 'refused'"),
+        ),
         {
             "info": table_info(
                 tenancy="tenant",
@@ -142,4 +156,5 @@ class Headshot(SQLModel, table=True):
     seconds: float
     created_at: datetime = Field(default_factory=now, sa_type=Instant)
     expires_at: datetime = Field(sa_type=Instant)
+    warned_at: datetime | None = Field(default=None, sa_type=Instant)
     erased_at: datetime | None = Field(default=None, sa_type=Instant)

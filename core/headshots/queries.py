@@ -14,6 +14,8 @@ from core.provenance import service as authenticity
 from core.storage.models import Asset, AssetState
 from core.storage.service import SealedStore
 from core.subjects import service as subjects
+from core.terms import holds
+from core.terms.policy import DataClass
 from core.webhooks import service as webhooks
 
 
@@ -56,7 +58,12 @@ async def assets(session: AsyncSession, headshot: Headshot) -> list[Asset]:
 
 
 async def delete(session: AsyncSession, store: SealedStore, headshot: Headshot, *, actor: str) -> None:
-    """Erase one headshot: the keys and objects of its pictures first, then what the row says of it."""
+    """Erase one headshot: the keys and objects of its pictures first, then what the row says of it.
+
+    Raises `LegalHoldStands`.
+    """
+    refused = headshot.state == HeadshotState.REFUSED
+    await holds.require_none(session, headshot.subject_id, DataClass.REJECTED_OUTPUT if refused else DataClass.HEADSHOT)
     for asset in await assets(session, headshot):
         await store.delete(session, asset)
     await authenticity.forget(session, headshot.id)

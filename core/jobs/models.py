@@ -43,6 +43,8 @@ TRANSITIONS: frozenset[tuple[JobState, JobState]] = frozenset(
 
 FINAL = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.REFUSED})
 
+ENDED = "state IN ('done', 'failed', 'cancelled', 'refused')"
+
 
 class Job(SQLModel, table=True):
     """One request for headshots.
@@ -90,6 +92,7 @@ class Job(SQLModel, table=True):
             "state",
             postgresql_where=text("state IN ('refused', 'failed')"),
         ),
+        Index("job_ended", "tenant_id", "finished_at", "id", postgresql_where=text(ENDED)),
         # How long jobs have taken of late.
         Index("job_lately_done", "region", "finished_at", postgresql_where=text("state = 'done'")),
         {

@@ -13,6 +13,8 @@ from core.clock import now
 from core.db import Eraser, Instant, table_info
 from core.ids import new_id
 
+KEPT = "state IN ('checking', 'ready')"
+
 
 class PhotoState(StrEnum):
     """checking until the worker has looked for the face; then ready or refused; erased in the end."""
@@ -24,12 +26,22 @@ class PhotoState(StrEnum):
 
 
 class Photo(SQLModel, table=True):
-    """A photo: its pixels are in a sealed asset, its verdict is here."""
+    """A photo: its pixels are in a sealed asset, its verdict is here. warned_at: `asset.expiring` was sent."""
 
     __table_args__ = (
         CheckConstraint("state IN ('checking', 'ready', 'refused', 'erased')", name="photo_state"),
         Index("photo_of_subject", "tenant_id", "subject_id", "id"),
-        Index("photo_expiry", "expires_at", postgresql_where=text("state <> 'erased'")),
+        # The sweep goes by tenant: what has reached its day, what is kept longer than the term, whom nobody told.
+        Index("photo_kept_until", "tenant_id", "expires_at", "id", postgresql_where=text(KEPT)),
+        Index("photo_kept_for", "tenant_id", text("(expires_at - created_at)"), postgresql_where=text(KEPT)),
+        Index("photo_to_tell", "tenant_id", "expires_at", "id", postgresql_where=text(f"{KEPT} AND warned_at IS NULL")),
+        Index("photo_refused_until", "tenant_id", "expires_at", "id", postgresql_where=text("state = 'refused'")),
+        Index(
+            "photo_refused_for",
+            "tenant_id",
+            text("(expires_at - created_at)"),
+            postgresql_where=text("state = 'refused'"),
+        ),
         Index("photo_unchecked", "created_at", postgresql_where=text("state = 'checking'")),
         {
             "info": table_info(
@@ -51,5 +63,6 @@ class Photo(SQLModel, table=True):
     checks: int = 0  # how often a worker has begun to look; a photo that kills workers is refused
     created_at: datetime = Field(default_factory=now, sa_type=Instant)
     expires_at: datetime = Field(sa_type=Instant)
+    warned_at: datetime | None = Field(default=None, sa_type=Instant)
     checked_at: datetime | None = Field(default=None, sa_type=Instant)
     erased_at: datetime | None = Field(default=None, sa_type=Instant)

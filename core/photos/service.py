@@ -22,7 +22,8 @@ from core.storage.models import Asset
 from core.storage.service import SealedStore
 from core.subjects import service as subjects
 from core.tenants.service import Caller
-from core.terms.policy import DataClass, term_asked
+from core.terms import holds
+from core.terms.policy import DataClass, term, term_asked
 from core.webhooks import service as webhooks
 
 NEEDS = (Purpose.HEADSHOT, Purpose.BIOMETRIC_PROCESSING)
@@ -178,6 +179,9 @@ async def record_verdict(
     photo.checked_at = now()
     session.add(photo)
     if verdict is PhotoState.REFUSED:
+        refused_for = await term(session, photo.tenant_id, DataClass.REJECTED_OUTPUT)
+        photo.expires_at = min(photo.expires_at, photo.created_at + refused_for)
+        (await asset_of(session, photo)).expires_at = photo.expires_at
         await webhooks.emit(
             session,
             tenant_id=photo.tenant_id,
@@ -194,13 +198,17 @@ async def record_verdict(
 
 
 async def delete(session: AsyncSession, store: SealedStore, photo: Photo, *, actor: str) -> None:
-    """Erase one photo: its object key and its object first, then what the row says of it. Raises `Gone` if it was.
+    """Erase one photo: its object key and its object first, then what the row says of it.
+
+    Raises `Gone` if it was erased, and `LegalHoldStands`.
 
     The row is held first: a verdict that comes meanwhile waits, and then finds nothing to write on.
     """
     await session.refresh(photo, with_for_update=True)
     if photo.state == PhotoState.ERASED:
         raise Gone
+    refused = photo.state == PhotoState.REFUSED
+    await holds.require_none(session, photo.subject_id, DataClass.REJECTED_OUTPUT if refused else DataClass.PHOTO)
     asset = await asset_of(session, photo)
     await store.delete(session, asset)
     photo.state = PhotoState.ERASED.value

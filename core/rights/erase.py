@@ -52,6 +52,7 @@ from core.storage.service import SealedStore
 from core.storage.tombstones import Kind, remember_once_committed
 from core.subjects import service as subjects
 from core.subjects.models import Subject
+from core.terms import holds
 from core.webhooks import service as webhooks
 from core.webhooks.models import Event, WebhookDelivery
 
@@ -76,7 +77,10 @@ def unwatched(_step: Step) -> None:
 
 
 async def begin(session: AsyncSession, keyring: Keyring, *, subject_id: UUID, actor: str) -> Tombstone:
-    """Make a person unreadable, in the caller's transaction. Asking again answers with the same tombstone."""
+    """Make a person unreadable, in the caller's transaction. Asking again answers with the same tombstone.
+
+    Raises `NotFound`, and `LegalHoldStands` while anything of theirs is held: one key seals all of it.
+    """
     # Hold the person's row: uploads and completions that are under way commit first, later ones see the epoch.
     query = select(Subject).where(Subject.id == subject_id).with_for_update()
     subject = (await session.exec(query.execution_options(populate_existing=True))).first()
@@ -85,6 +89,7 @@ async def begin(session: AsyncSession, keyring: Keyring, *, subject_id: UUID, ac
     known = await session.get(Tombstone, subject_id)
     if known is not None:
         return known
+    await holds.require_none(session, subject_id)
     # 1. Tombstone, announced in the ledger that no restore touches.
     await remember_once_committed(session, Kind.SUBJECT, tenant_id=subject.tenant_id, id=subject_id)
     subject.erasure_epoch += 1

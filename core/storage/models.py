@@ -11,6 +11,8 @@ from core.clock import now
 from core.db import Eraser, Instant, table_info
 from core.ids import new_id
 
+EXPORT_KEPT = "state = 'stored' AND kind = 'export'"
+
 
 class AssetKind(StrEnum):
     """What the sealed bytes are."""
@@ -36,7 +38,16 @@ class Asset(SQLModel, table=True):
         CheckConstraint("state = 'erased' OR wrapped_key IS NOT NULL", name="asset_has_key"),
         Index("asset_by_object", "object_name", unique=True),
         Index("asset_of_subject", "tenant_id", "subject_id", postgresql_where=text("state = 'stored'")),
-        Index("asset_expiring", "expires_at", postgresql_where=text("state = 'stored' AND expires_at IS NOT NULL")),
+        # As those of `photo`; photos and headshots go by their own rows.
+        Index("export_kept_until", "tenant_id", "expires_at", "id", postgresql_where=text(EXPORT_KEPT)),
+        Index("export_kept_for", "tenant_id", text("(expires_at - created_at)"), postgresql_where=text(EXPORT_KEPT)),
+        Index(
+            "export_to_tell",
+            "tenant_id",
+            "expires_at",
+            "id",
+            postgresql_where=text(f"{EXPORT_KEPT} AND warned_at IS NULL"),
+        ),
         {
             "info": table_info(
                 tenancy="tenant",
@@ -59,4 +70,5 @@ class Asset(SQLModel, table=True):
     state: str = AssetState.STORED
     created_at: datetime = Field(default_factory=now, sa_type=Instant)
     expires_at: datetime | None = Field(default=None, sa_type=Instant)
+    warned_at: datetime | None = Field(default=None, sa_type=Instant)
     erased_at: datetime | None = Field(default=None, sa_type=Instant)

@@ -27,6 +27,7 @@ class Event(SQLModel, table=True):
 
     __table_args__ = (
         Index("event_of_resource", "tenant_id", "resource_id", "id"),
+        Index("event_by_age", "tenant_id", "created_at", "id"),
         {"info": table_info(tenancy="tenant", eraser=Eraser("keep", "Thin by rule: ids, states and times.", by=None))},
     )
     id: UUID = Field(default_factory=new_id, primary_key=True)
@@ -67,6 +68,7 @@ class WebhookDelivery(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("state IN ('pending', 'delivered', 'failed')", name="webhook_delivery_state"),
         Index("webhook_delivery_by_time", "tenant_id", "id"),
+        Index("webhook_delivery_of_event", "event_id"),
         Index("webhook_delivery_due", "next_at", postgresql_where=text("state = 'pending'")),
         Index("webhook_delivery_by_state", "state", "id", postgresql_where=text("state <> 'delivered'")),
         Index(

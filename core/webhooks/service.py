@@ -43,6 +43,7 @@ EVENTS: tuple[str, ...] = (
     "rights_request.completed",
     "export.ready",
     "export.failed",
+    "retention_policy.changed",
     "quota.threshold",
     "api_key.rotated",
 )

@@ -13,7 +13,7 @@ from core.bootstrap import Parts
 from core.clock import frozen_at, now
 from core.consent import service as consent
 from core.consent.models import Purpose
-from core.retention.expire import erase_expired
+from core.retention.sweep import sweep
 from core.rights import checkpoints, deadlines, requests
 from core.rights.models import Identity
 from core.rights.rules import Kind
@@ -226,7 +226,7 @@ class _Month:
             for platform in self._platforms:
                 await checkpoints.sequence(parts.database, parts.keyring, tenant_id=platform.caller.tenant_id)
             await deadlines.mind(parts.database, limit=1000)
-            await erase_expired(parts.database, parts.store)
+            await sweep(parts.database, parts.store)
 
     async def _leave_open(self) -> None:
         for number, kind, place, days, acknowledged in cast.OPEN_REQUESTS:

@@ -14,8 +14,9 @@ from core.bootstrap import Parts
 from core.clock import frozen_at, now
 from core.errors import Gone, StateConflict, StorageUnavailable
 from core.portability import build as building
-from core.portability import expire, schema
+from core.portability import schema
 from core.portability.contents import LEFT_OUT, PARTS
+from core.retention.sweep import sweep
 from core.rights import erase, exports, requests
 from core.rights.models import ExportState, Identity
 from core.rights.tables import tables_of_people
@@ -201,7 +202,7 @@ async def test_a_denial_takes_a_file_back_and_stops_one_that_is_written(parts: P
         with pytest.raises(Gone if built else StateConflict):
             await story.file()
         assert await story.build() is None
-        assert (await expire.erase_expired(parts.database, parts.store)) == int(built)
+        assert (await sweep(parts.database, parts.store))["erase:export"] == int(built)
 
 
 async def test_word_that_it_was_somebody_else_takes_it_back(parts: Parts) -> None:
@@ -226,7 +227,7 @@ async def test_its_term_ends_it_and_a_new_one_can_be_had(parts: Parts) -> None:
         async with parts.database.tenant(story.tenant_id) as session:
             again = await requests.export(session, request_id=export.request_id, actor="test")
             assert again.id != export.id
-        assert await expire.erase_expired(parts.database, parts.store) == 1
+        assert (await sweep(parts.database, parts.store))["erase:export"] == 1
     assert (await story.row()).state == ExportState.EXPIRED
     async with parts.database.tenant(story.tenant_id) as session:
         assert (await session.get_one(Asset, export.asset_id)).state == AssetState.ERASED
