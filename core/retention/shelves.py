@@ -19,9 +19,9 @@ class Shelf:
 
     kept: what is still there. starts: the column from which the term counts. dated: its rows carry a day of their own,
     `expires_at`, which a request may have made sooner and a policy may make sooner, but nothing later. holdable: its
-    rows are of a person, and a legal hold keeps them. locked: its rows are locked before they go; events are only ever added, and cannot be.
-    besides: what else must hold before a row may go. foreseen: that this will hold is left out of what is simulated,
-    because the sweep itself brings it about.
+    rows are of a person, and a legal hold keeps them. locked: its rows are locked before they go; events are only ever
+    added, and cannot be. besides: what else must hold before a row may go. foreseen: that this will hold is left out
+    of what is simulated, because the sweep itself brings it about.
     """
 
     name: str

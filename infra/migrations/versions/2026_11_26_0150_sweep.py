@@ -153,13 +153,11 @@ def upgrade() -> None:
         op.drop_index(name, table_name=table)
     for statement in (*APP, *SYSTEM):
         op.execute(statement)
-    for table in ("event", "consent"):
-        op.execute(f"CREATE POLICY every_row ON {table} FOR SELECT TO likeness_system USING (true)")
+    op.execute("CREATE POLICY every_row ON consent FOR SELECT TO likeness_system USING (true)")
 
 
 def downgrade() -> None:
-    for table in ("event", "consent"):
-        op.execute(f"DROP POLICY every_row ON {table}")
+    op.execute("DROP POLICY every_row ON consent")
     for statement in (*APP, *SYSTEM):
         op.execute(statement.replace("GRANT", "REVOKE").replace(" TO ", " FROM "))
     for table, name, holds in REPLACED:
