@@ -55,10 +55,10 @@ async def erase_export(session: AsyncSession, store: SealedStore, asset_id: UUID
     asset = (await session.exec(query.with_for_update(skip_locked=True))).first()
     if asset is None:
         return False
-    query = select(PersonExport).where(
+    named = select(PersonExport).where(
         PersonExport.subject_id == asset.subject_id, PersonExport.asset_id == asset_id, PersonExport.state == "ready"
     )
-    export = (await session.exec(query.with_for_update())).first()
+    export = (await session.exec(named.with_for_update())).first()
     if export is not None:
         await exports.delete(session, store, export, actor=ACTOR)
     else:

@@ -92,7 +92,7 @@ async def simulate(
         Day(day=day, at=moment + timedelta(days=day), as_is=before, changed=after)
         for day, (before, after) in enumerate(pairs)
     )
-    row = RetentionSimulation(
+    asked = RetentionSimulation(
         tenant_id=tenant_id,
         data_class=data_class.value,
         seconds=seconds,
@@ -102,10 +102,10 @@ async def simulate(
         created_by=actor,
         created_at=moment,
     )
-    session.add(row)
+    session.add(asked)
     await session.flush()
     return Simulation(
-        id=row.id,
+        id=asked.id,
         data_class=data_class,
         policy=known,
         seconds=seconds,

@@ -20,7 +20,7 @@ from core.ids import Prefix, public
 from core.jobs.models import Job
 from core.photos import service as photos
 from core.photos.models import Photo, PhotoState
-from core.retention import chores
+from core.retention import chores, erasers
 from core.retention.service import change_policy
 from core.retention.shelves import SHELVES
 from core.retention.sweep import sweep
@@ -83,7 +83,7 @@ async def test_one_photo_that_cannot_be_erased_holds_up_no_other(parts: Parts, s
     path.unlink()  # a folder in the object's place cannot be deleted as an object
     path.mkdir()
     (path / "in the way").touch()
-    one = (chores.ErasePictures(SHELVES[0], chores.erasers.erase_photo, chunk=1),)
+    one = (chores.ErasePictures(SHELVES[0], erasers.erase_photo, chunk=1),)
     with frozen_at(now() + 8 * DAY):
         assert await sweep(parts.database, parts.store, chores=one) == {"erase:photo": 2}
     for studio, photo_id in ((free, free.photo_id), (stuck, later)):
@@ -114,7 +114,7 @@ async def test_a_tenant_with_much_delays_another_by_no_more_than_a_turn(parts: P
     busy, small = await a_platform(parts), await a_platform(parts)
     await _many(parts, busy, 30)
     (waiting,) = await _many(parts, small, 1)
-    turns = (chores.ErasePictures(SHELVES[0], chores.erasers.erase_photo, chunk=4),)
+    turns = (chores.ErasePictures(SHELVES[0], erasers.erase_photo, chunk=4),)
     assert await sweep(parts.database, parts.store, chores=turns) == {"erase:photo": 31}
     async with parts.database.tenant(small.tenant_id) as session:
         served = (await session.exec(select(Photo.erased_at).where(Photo.id == waiting))).one()
@@ -127,7 +127,7 @@ async def test_a_tenant_with_much_delays_another_by_no_more_than_a_turn(parts: P
 async def test_a_sweep_that_is_killed_loses_nothing_and_erases_nothing_twice(parts: Parts) -> None:
     platform = await a_platform(parts)
     made = await _many(parts, platform, 12)
-    turns = (chores.ErasePictures(SHELVES[0], chores.erasers.erase_photo, chunk=2),)
+    turns = (chores.ErasePictures(SHELVES[0], erasers.erase_photo, chunk=2),)
     for delay in (0.05, 0.1):
         running = asyncio.create_task(sweep(parts.database, parts.store, chores=turns))
         await asyncio.sleep(delay)
@@ -141,7 +141,7 @@ async def test_a_sweep_that_is_killed_loses_nothing_and_erases_nothing_twice(par
 async def test_a_sweep_stops_when_it_is_told_to_and_the_next_goes_on(parts: Parts) -> None:
     platform = await a_platform(parts)
     await _many(parts, platform, 6)
-    turns, asked = (chores.ErasePictures(SHELVES[0], chores.erasers.erase_photo, chunk=2),), iter((False, False, True))
+    turns, asked = (chores.ErasePictures(SHELVES[0], erasers.erase_photo, chunk=2),), iter((False, False, True))
     done = await sweep(parts.database, parts.store, chores=turns, stop=lambda: next(asked))
     assert done == {"erase:photo": 2}
     assert await sweep(parts.database, parts.store, chores=turns) == {"erase:photo": 4}
