@@ -81,7 +81,8 @@ class ConsistencyProof(Struct, frozen=True, kw_only=True):
     proof: Annotated[list[str], Meta(description="RFC 6962, section 2.1.2, hexadecimal. Empty for one size.")]
 
 
-def _checkpoint(found: AuditCheckpoint) -> CheckpointView:
+def checkpoint_view(found: AuditCheckpoint) -> CheckpointView:
+    """A checkpoint, as callers see it."""
     return CheckpointView(
         origin=note.origin(found.tenant_id),
         size=found.size,
@@ -91,7 +92,8 @@ def _checkpoint(found: AuditCheckpoint) -> CheckpointView:
     )
 
 
-def _entry(entry: AuditEntry) -> EntryView:
+def entry_view(entry: AuditEntry) -> EntryView:
+    """An entry, as callers see it."""
     return EntryView(
         id=public(Prefix.AUDIT_ENTRY, entry.id),
         number=entry.number or 0,
@@ -115,7 +117,7 @@ class AuditController(Controller):
     ) -> CheckpointView:
         """The newest signed state of the log, or the one of a size. New entries are in it within seconds."""
         async with parts.database.tenant(caller.tenant_id) as session:
-            return _checkpoint(await log.checkpoint(session, size=size))
+            return checkpoint_view(await log.checkpoint(session, size=size))
 
     @get("/entries", summary="Read the log", responses=documented(*ALWAYS, ValidationFailed))
     async def list_entries(
@@ -125,7 +127,7 @@ class AuditController(Controller):
         async with parts.database.tenant(caller.tenant_id) as session:
             rows = await log.entries(session, start=start, limit=limit + 1)
         return EntryList(
-            data=[_entry(row) for row in rows[:limit]], next_from=rows[limit].number if len(rows) > limit else None
+            data=[entry_view(row) for row in rows[:limit]], next_from=rows[limit].number if len(rows) > limit else None
         )
 
     @get(
@@ -145,9 +147,9 @@ class AuditController(Controller):
         async with parts.database.tenant(caller.tenant_id) as session:
             found = await log.inclusion(session, **named, size=size)
         return InclusionProof(
-            entry=_entry(found.entry),
+            entry=entry_view(found.entry),
             proof=[step.hex() for step in found.proof],
-            checkpoint=_checkpoint(found.checkpoint),
+            checkpoint=checkpoint_view(found.checkpoint),
         )
 
     @get(
@@ -162,8 +164,8 @@ class AuditController(Controller):
         async with parts.database.tenant(caller.tenant_id) as session:
             found = await log.consistency(session, old=old, size=size)
         return ConsistencyProof(
-            earlier=_checkpoint(found.earlier),
-            later=_checkpoint(found.later),
+            earlier=checkpoint_view(found.earlier),
+            later=checkpoint_view(found.later),
             proof=[step.hex() for step in found.proof],
         )
 

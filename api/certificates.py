@@ -31,7 +31,8 @@ async def _issued(parts: Parts, caller: Caller, certificate_id: str) -> ErasureC
         return await certify.get(session, parse(Prefix.CERTIFICATE, certificate_id))
 
 
-def _download(content: bytes | None, media_type: str, name: str) -> Response[bytes]:
+def download(content: bytes | None, media_type: str, name: str) -> Response[bytes]:
+    """A file to keep, byte for byte."""
     if content is None:
         raise NotFound
     return Response(content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
@@ -59,7 +60,7 @@ class CertificateController(Controller):
     ) -> Response[bytes]:
         """The signed file. Check it offline with `likeness verify-certificate`, and the published keys."""
         found = await _issued(parts, caller, certificate_id)
-        return _download(found.document, MediaType.JSON, "erasure-certificate.json")
+        return download(found.document, MediaType.JSON, "erasure-certificate.json")
 
     @get(
         "/{certificate_id:str}/pdf",
@@ -76,4 +77,4 @@ class CertificateController(Controller):
     ) -> Response[bytes]:
         """The same data as a sheet that a person can keep."""
         found = await _issued(parts, caller, certificate_id)
-        return _download(found.rendering, "application/pdf", "erasure-certificate.pdf")
+        return download(found.rendering, "application/pdf", "erasure-certificate.pdf")

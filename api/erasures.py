@@ -82,7 +82,8 @@ def summary(tombstone: Tombstone) -> Erasure:
     )
 
 
-def _receiver(receiver: ErasureReceiver) -> ReceiverView:
+def receiver_view(receiver: ErasureReceiver) -> ReceiverView:
+    """A receiver, as callers see it."""
     return ReceiverView(
         endpoint=public(Prefix.ENDPOINT, receiver.endpoint_id),
         told_at=receiver.told_at,
@@ -158,7 +159,7 @@ class ErasureController(Controller):
             steps=[StepView(step=step.value, done_at=times.get(step.value)) for step in Step],
             objects_deleted=tombstone.objects_deleted,
             scans=[ScanView(**scan) for scan in tombstone.scans or []],
-            receivers=[_receiver(receiver) for receiver in receivers],
+            receivers=[receiver_view(receiver) for receiver in receivers],
             attempts=tombstone.attempts,
             last_error=tombstone.last_error,
             stuck=erase.is_stuck(tombstone),
@@ -186,4 +187,4 @@ class ErasureController(Controller):
                 endpoint_id=parse(Prefix.ENDPOINT, data.endpoint_id),
                 actor=caller.actor,
             )
-        return _receiver(receiver)
+        return receiver_view(receiver)

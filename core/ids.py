@@ -6,6 +6,7 @@ rule relies on that: row-level security does.
 """
 
 import re
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -43,11 +44,18 @@ class Prefix(StrEnum):
     APPROVAL = "apr"
     LEGAL_HOLD = "hld"
     SIMULATION = "sim"
+    WORKER = "wrk"
 
 
 def new_id() -> UUID:
     """A fresh UUIDv7."""
     return uuid7()
+
+
+def first_id_of(moment: datetime) -> UUID:
+    """The smallest UUIDv7 of a moment: ids made before it sort below, later ones not (RFC 9562, section 5.7)."""
+    milliseconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    return UUID(int=(milliseconds & (2**48 - 1)) << 80)
 
 
 def public(prefix: Prefix, value: UUID) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from core.bootstrap import Parts
 from core.webhooks.deliver import Courier
-from worker.hold import Drain
+from worker.hold import Drain, Held
 
 if TYPE_CHECKING:
     from worker.engine.engine import Engine
@@ -44,6 +44,7 @@ class Hands:
     studio: Studio | None = None
     courier: Courier | None = None
     exports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(EXPORTS_AT_ONCE))
+    held: Held = field(default_factory=Held)
 
     @property
     def in_studio(self) -> Studio:

@@ -8,7 +8,8 @@ consent or an erasure is felt. Whatever it misses, the transaction that keeps th
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
@@ -36,6 +37,22 @@ class Drain:
     def __init__(self) -> None:
         self.begun = asyncio.Event()
         self.over = asyncio.Event()
+
+
+class Held:
+    """How many jobs this worker has in hand, for its report."""
+
+    def __init__(self) -> None:
+        self.jobs = 0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """One more, inside the block."""
+        self.jobs += 1
+        try:
+            yield
+        finally:
+            self.jobs -= 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from core.webhooks.deliver import Courier
 from worker import sweep, tasks
 from worker.hands import EXPORTS_AT_ONCE, Hands, Studio
 from worker.hold import Drain
+from worker.presence import keep_reporting, say_goodbye
 from worker.sweep import HOUSEKEEPING, LIGHT_ROUNDS, RETENTION, SLOWER, STUDIO_ROUNDS
 
 logger = logging.getLogger("likeness.worker")
@@ -170,13 +171,17 @@ async def serve(kind: Kind) -> None:
         if settings.worker.ready_file:
             await asyncio.to_thread(settings.worker.ready_file.touch)
         logger.info("worker ready", extra={"worker": name, "region": settings.worker.region})
-        await _serve_all(kind, hands)
+        try:
+            await _serve_all(kind, hands)
+        finally:
+            await say_goodbye(hands)
     logger.info("worker left", extra={"worker": name})
 
 
 async def _serve_all(kind: Kind, hands: Hands) -> None:
     pause = hands.parts.settings.worker.sweep_seconds
     async with asyncio.TaskGroup() as group:
+        group.create_task(keep_reporting(hands, kind.value))
         for lane in LANES_OF[kind]:
             group.create_task(keep_lane(lane, hands))
         if kind is Kind.STUDIO:

@@ -21,6 +21,7 @@ from core.retention import sweep as retention
 from core.rights import checkpoints, deadlines, exports, replay
 from core.rights import erase as erasure
 from core.rights import leave as departure
+from core.workers import service as workers
 from worker.hands import Hands
 
 logger = logging.getLogger("likeness.worker")
@@ -130,6 +131,12 @@ async def reap(hands: Hands) -> None:
     await hands.parts.store.reap_orphans(hands.parts.database, older_than=now() - ORPHAN_AGE)
 
 
+async def forget_workers(hands: Hands) -> None:
+    """Drop what is known of workers that have been gone for a week."""
+    async with hands.parts.database.system() as session:
+        await workers.forget_old(session)
+
+
 async def go_round(hands: Hands, rounds: tuple[Round, ...], *, every_seconds: float) -> None:
     """Make these rounds until the worker leaves. One that fails is logged, and comes round again."""
     while not hands.drain.begun.is_set():
@@ -156,6 +163,6 @@ LIGHT_ROUNDS: tuple[Round, ...] = (
     sequence_logs,
     mind_rights_requests,
 )
-HOUSEKEEPING: tuple[Round, ...] = (forget_keys, reap, settle_tombstones)
+HOUSEKEEPING: tuple[Round, ...] = (forget_keys, reap, settle_tombstones, forget_workers)
 # By itself, because it may have millions to do.
 RETENTION: tuple[Round, ...] = (retain,)

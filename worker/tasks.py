@@ -79,7 +79,8 @@ async def run_job(hands: Hands) -> None:
     )
     if claimed is None:
         return
-    await perform(hands, claimed)
+    with hands.held.one():
+        await perform(hands, claimed)
     if claimed.capped:
         # Tokens that came while its tenant had no room bought nothing: the place that is free now is worth another.
         await hands.parts.queue.wake(Task.RUN_JOB)

@@ -3,12 +3,18 @@
 from litestar import Router
 from litestar.di import Provide
 
+from api.operator.audit import OperatorAuditController
 from api.operator.auth import provide_operator, stated
+from api.operator.erasures import OperatorErasureController
 from api.operator.jobs import OperatorJobController
+from api.operator.keys import KeysController
 from api.operator.now import NowController
 from api.operator.quotas import QuotaController
+from api.operator.rights_requests import OperatorRequestController
 from api.operator.sessions import InvitationController, SessionController
 from api.operator.tenants import OperatorTenantController
+from api.operator.webhooks import OperatorDeliveryController, OperatorEndpointController
+from api.operator.workers import ModelController, WorkerController
 
 CONTROLLERS = (
     SessionController,
@@ -17,6 +23,14 @@ CONTROLLERS = (
     OperatorTenantController,
     QuotaController,
     OperatorJobController,
+    OperatorRequestController,
+    OperatorErasureController,
+    OperatorEndpointController,
+    OperatorDeliveryController,
+    KeysController,
+    OperatorAuditController,
+    WorkerController,
+    ModelController,
 )
 
 

@@ -10,9 +10,10 @@ Invariants of this file:
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import insert, text, tuple_
+from sqlalchemy import ColumnElement, insert, text, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -20,8 +21,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.audit import note, tree
 from core.audit.models import AuditCheckpoint, AuditEntry, AuditNode, AuditTree
 from core.errors import NotFound
+from core.ids import first_id_of
 
 AT_ONCE = 1000
+LOOKED_AT = 5000
 
 _NUMBER = text("""
     UPDATE audit_entry SET number = given.number
@@ -109,6 +112,55 @@ async def entries(session: AsyncSession, *, start: int, limit: int) -> Sequence[
     """Sequenced entries from this number on, in the order of the log."""
     query = select(AuditEntry).where(col(AuditEntry.number) >= start).order_by(col(AuditEntry.number)).limit(limit)
     return (await session.exec(query)).all()
+
+
+async def checkpoints(session: AsyncSession, *, before: int | None, limit: int) -> Sequence[AuditCheckpoint]:
+    """Checkpoints of the session's tenant, the newest first, smaller than `before`."""
+    query = select(AuditCheckpoint).order_by(col(AuditCheckpoint.size).desc()).limit(limit)
+    if before is not None:
+        query = query.where(AuditCheckpoint.size < before)
+    return (await session.exec(query)).all()
+
+
+async def search(
+    session: AsyncSession,
+    *,
+    kind: str | None = None,
+    actor: str | None = None,
+    subject_id: UUID | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: UUID | None = None,
+    limit: int,
+) -> tuple[Sequence[AuditEntry], UUID | None]:
+    """Entries of the session's tenant that fit, newest first, and where to go on; None: everything was looked at.
+
+    A page looks at no more than `LOOKED_AT` entries, so that a rare kind in a long log costs what a common one does;
+    a page may be empty and still have a following one. Entries of one person have an index of their own.
+    """
+    within: list[ColumnElement[bool]] = []
+    if since is not None:
+        within.append(col(AuditEntry.id) >= first_id_of(since))
+    if until is not None:
+        within.append(col(AuditEntry.id) < first_id_of(until))
+    if before is not None:
+        within.append(col(AuditEntry.id) < before)
+    if subject_id is not None:
+        within.append(col(AuditEntry.subject_id) == subject_id)
+    newest_first = col(AuditEntry.id).desc()
+    edge = select(AuditEntry.id).where(*within).order_by(newest_first).offset(LOOKED_AT - 1).limit(1)
+    floor = (await session.exec(edge)).first()
+    query = select(AuditEntry).where(*within).order_by(newest_first).limit(limit + 1)
+    if floor is not None:
+        query = query.where(col(AuditEntry.id) >= floor)
+    if kind is not None:
+        query = query.where(AuditEntry.kind == kind)
+    if actor is not None:
+        query = query.where(AuditEntry.actor == actor)
+    found = (await session.exec(query)).all()
+    if len(found) > limit:
+        return found[:limit], found[limit - 1].id
+    return found, floor
 
 
 async def inclusion(

@@ -47,6 +47,17 @@ TENANT_KEY = text("""
     WHERE key.tenant_id = :tenant AND key.purpose = :purpose AND key.state = 'active'
 """)
 
+# What there is, for operators: versions, states and counts. No wrap is read.
+
+KEY_VERSIONS = text("""
+    SELECT purpose, version, state, root_version, kek_version, created_at FROM keystore.tenant_key
+    WHERE tenant_id = :tenant ORDER BY purpose, version DESC
+""")
+
+SUBJECT_KEYS_BY_KEK = text("""
+    SELECT kek_version, count(*) AS held FROM keystore.subject_key WHERE tenant_id = :tenant GROUP BY kek_version
+""")
+
 # Rotation.
 
 RETIRE_KEK = text("""

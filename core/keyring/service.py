@@ -31,6 +31,7 @@ from core.errors import Gone, KeyProviderUnavailable
 from core.keyring import queries
 from core.keyring.cache import BoundedCache
 from core.keyring.context import Context, length_prefixed
+from core.keyring.inventory import Inventory, take
 from core.keyring.listener import ShredListener
 from core.keyring.provider import KeyProvider, Wrapped
 from core.keyring.sealer import Lifeline, Sealer
@@ -200,6 +201,11 @@ class Keyring:
         async with self._keystore(tenant_id) as connection:
             rows = (await connection.execute(queries.KEKS, {"tenant": tenant_id})).all()
         return [KekVersion(row.version, row.state == "destroyed", row.root_version, row.created_at) for row in rows]
+
+    async def inventory(self, tenant_id: UUID) -> Inventory:
+        """What keys the tenant has: versions, states and counts, and nothing that opens anything."""
+        async with self._keystore(tenant_id) as connection:
+            return await take(connection, tenant_id)
 
     async def blind_index(self, tenant_id: UUID, field: str, value: str) -> bytes:
         """32 bytes by which a sealed field is found: equal values of one field of one tenant give equal bytes.

@@ -267,6 +267,36 @@ async def redeliver(session: AsyncSession, *, delivery_id: UUID, actor: str) -> 
     return found
 
 
+async def redeliver_failed(
+    session: AsyncSession, *, endpoint_id: UUID, actor: str, limit: int = 1000
+) -> tuple[int, int]:
+    """Send again what was given up for an endpoint, oldest first: how many are on their way, and how many are left.
+
+    Raises `NotFound`, and `StateConflict` while the endpoint is disabled.
+    """
+    endpoint = await _lock(session, endpoint_id)
+    _require_enabled(endpoint)
+    given_up = (col(WebhookDelivery.endpoint_id) == endpoint_id, col(WebhookDelivery.state) == DeliveryState.FAILED)
+    oldest = select(WebhookDelivery.id).where(*given_up).order_by(col(WebhookDelivery.id)).limit(limit)
+    again = await session.exec(
+        update(WebhookDelivery)
+        .where(col(WebhookDelivery.id).in_(oldest))
+        .values(state=DeliveryState.PENDING, attempts=0, next_at=now(), lease_until=None, delivered_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    left = (await session.exec(select(func.count()).select_from(WebhookDelivery).where(*given_up))).one()
+    if again.rowcount:
+        await audit.append(
+            session,
+            tenant_id=endpoint.tenant_id,
+            kind="webhook_endpoint.redelivered",
+            actor=actor,
+            facts={"endpoint": endpoint_id.hex, "count": again.rowcount},
+        )
+        wake_after_commit(session, Task.DELIVER)
+    return again.rowcount, left
+
+
 def secret_name(endpoint_id: UUID) -> str:
     """What an endpoint's secrets are sealed under, so that one endpoint's opens for no other."""
     return f"webhook_endpoint:{endpoint_id.hex}"

@@ -8,9 +8,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from api.operator.auth import SCHEME
 from core.ids import public
+from core.operators.service import Role
 from tests.api.conftest import OPERATOR_TOKEN, Api
 from tests.api.world import SLOTS, World, a_world
+from tests.operating import an_operator
 
 # A body that is accepted as far as its form goes, for each operation that wants one.
 BODIES: dict[str, dict[str, Any]] = {
@@ -44,6 +47,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "update_tenant": {"credits": 5},
     "update_quota": {"version": 1, "credits": 5},
     "preview_quota": {"weight": 2.0},
+    "extend_any_request": {"code": "complexity", "reason": "Many pictures."},
+    "deny_any_request": {"exception": "rights_of_others", "reason": "Somebody else is in them."},
 }
 # Slots whose id is answered by a 422 that names no id, since it stands in a body beside a valid subject.
 UNPROCESSABLE = {("grant_consent", "notice_id")}
@@ -60,6 +65,7 @@ class Operation:
     path: str
     query: tuple[str, ...]
     has_body: bool
+    roles: tuple[str, ...] = ()
 
     @property
     def slots(self) -> list[str]:
@@ -76,7 +82,8 @@ def operations(document: dict[str, Any]) -> Iterator[Operation]:
                 for parameter in found.get("parameters", [])
                 if parameter["in"] == "query" and parameter["name"].endswith("_id")
             )
-            yield Operation(found["operationId"], method.upper(), path, query, "requestBody" in found)
+            roles = tuple(role for scheme in found.get("security", []) for role in scheme.get(SCHEME, []))
+            yield Operation(found["operationId"], method.upper(), path, query, "requestBody" in found, roles)
 
 
 async def ask(api: Api, world: World, operation: Operation, ids: dict[str, str]) -> httpx.Response:
@@ -96,6 +103,8 @@ async def ask(api: Api, world: World, operation: Operation, ids: dict[str, str])
     path = operation.path.format_map(ids)
     if path.startswith("/operator/"):
         request["headers"]["Authorization"] = f"Bearer {OPERATOR_TOKEN}"
+        if operation.roles and Role.ADMIN not in operation.roles:  # the machine's token is an admin's
+            request["headers"] |= (await an_operator(api.parts, Role(operation.roles[0]))).headers
         return await api.http.request(operation.method, path, **request)
     return await api.call(world.platform, operation.method, path, **request)
 

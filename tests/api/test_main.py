@@ -81,6 +81,7 @@ BY_DESIGN = {
     ("OperatorJobSummary", "worker"),
     ("OperatorJobView", "worker"),
     ("EnrolmentView", "secret"),
+    ("ModelView", "workers"),
 }
 NEVER = re.compile(r"tenant_id|wrapped|hash|sealed|secret|cipher|object_name|commitment|salt|lease|worker|(^|_)key$")
 

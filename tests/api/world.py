@@ -16,6 +16,8 @@ from core.tenants import service as tenants
 from core.tenants.models import Mode
 from core.terms.policy import DataClass, default_of
 from core.webhooks import service as webhooks
+from core.workers import service as workers
+from core.workers.service import Report
 from tests.api.conftest import Api
 from tests.scenes import Platform, a_notice, a_person, a_photo, a_platform, an_erasure, consents
 
@@ -47,6 +49,7 @@ SLOTS: dict[str, Prefix] = {
     "export_id": Prefix.EXPORT,
     "preview_id": Prefix.PREVIEW,
     "import_id": Prefix.IMPORT,
+    "worker_id": Prefix.WORKER,
 }
 
 
@@ -116,6 +119,9 @@ async def a_world(api: Api, platform: Platform | None = None) -> World:
         )
     erased_id = await a_person(parts, platform)
     certificate = await an_erasure(parts, platform, erased_id)
+    async with parts.database.system() as session:
+        await workers.report(session, Report(name=f"of {tenant_id}", kind="studio", region="local", concurrency=1))
+        (worker,) = await workers.page(session, before=None, limit=1)
     found = {
         "key_id": key.id,
         "notice_id": notice_id,
@@ -134,5 +140,6 @@ async def a_world(api: Api, platform: Platform | None = None) -> World:
         "export_id": export.id,
         "preview_id": preview.id,
         "import_id": taken_in.id,
+        "worker_id": worker.id,
     }
     return World(platform=platform, ids={name: public(SLOTS[name], value) for name, value in found.items()})
