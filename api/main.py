@@ -35,6 +35,7 @@ from api.operator.routes import operator_router
 from api.person_page import PersonLinkController, PersonPageController
 from api.photos import PhotoController, SubjectPhotoController
 from api.problems import HANDLERS
+from api.records import RecordsController
 from api.rights_requests import RightsRequestController
 from api.style_previews import StylePreviewController
 from api.styles import StyleController
@@ -84,6 +85,7 @@ TAGS = [
     Tag(name="Erasures", description="What was asked to be forgotten, step by step, and the proof that it was."),
     Tag(name="Audit", description="What happened, as a log that cannot be rewritten unseen."),
     Tag(name="Rights requests", description="What people ask for under their law, and by when they get an answer."),
+    Tag(name="Records", description="What reviewers ask for: one signed document, and who else processes."),
     Tag(name="Operators", description="For whoever runs this service."),
     Tag(name="Health", description="For load balancers and orchestrators."),
 ]
@@ -163,6 +165,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             ExportController,
             SubjectImportController,
             ImportController,
+            RecordsController,
             AccessLogController,
             PersonLinkController,
             ErasureController,

@@ -216,6 +216,20 @@ class PortabilitySettings(BaseSettings):
     anchors: dict[str, Path] = Field(default_factory=dict)
 
 
+class RecordsSettings(BaseSettings):
+    """What the records for reviewers say of whoever runs the service.
+
+    name, contact: of the processor. country: in which the service runs (ISO 3166). notice_days: how long before its day
+    a change of sub-processors is told.
+    """
+
+    model_config = _group("RECORDS")
+    name: str | None = None
+    contact: str | None = None
+    country: str | None = None
+    notice_days: int = Field(default=30, ge=1, le=365)
+
+
 class Settings(BaseSettings):
     """All groups, each read from the environment when first asked for, so that a part fails only on what it needs."""
 
@@ -287,3 +301,8 @@ class Settings(BaseSettings):
     def portability(self) -> PortabilitySettings:
         """Exports from elsewhere."""
         return PortabilitySettings()
+
+    @cached_property
+    def records(self) -> RecordsSettings:
+        """What the records for reviewers say of whoever runs the service."""
+        return RecordsSettings()

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -232,6 +233,49 @@ def verify_export(
     except NotVerified as error:
         _fail(f"NOT VERIFIED: {error}")
     typer.echo(f"VERIFIED\n{describe(found)}")
+
+
+@app.command("verify-records")
+def verify_records(
+    file: Annotated[Path, typer.Argument(help="The records, as they were downloaded.")],
+    keys: Annotated[Path | None, typer.Option(help="The published keys; by default keys.json beside it.")] = None,
+) -> None:
+    """Check records of processing, offline, from the file and the published keys alone. Exit status 1 if it fails."""
+    from infra.verify_certificate import NotVerified
+    from infra.verify_records import describe, verify_files
+
+    try:
+        found = verify_files(file, keys)
+    except NotVerified as error:
+        _fail(f"NOT VERIFIED: {error}")
+    typer.echo(f"VERIFIED\n{describe(found)}")
+
+
+@app.command("publish-subprocessors")
+def publish_subprocessors(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON: a list of sub-processors.")],
+    effective: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The day it takes effect, in UTC.")],
+) -> None:
+    """Publish the next version of the list of sub-processors; every platform is told ahead of its day."""
+    from core.errors import LikenessError
+
+    _know_instance()
+    try:
+        version = _run(_publish_subprocessors(json.loads(file.read_bytes()), effective.replace(tzinfo=UTC)))
+    except ValueError:
+        _fail("The file is no JSON.")
+    except LikenessError as error:
+        _fail(f"{error.detail} {json.dumps(error.extra)}")
+    typer.echo(f"Version {version}; every platform is told within minutes.")
+
+
+async def _publish_subprocessors(entries: list[dict[str, Any]], effective_at: datetime) -> int:
+    from core.bootstrap import open_parts
+    from core.records.subprocessors import publish
+
+    async with open_parts() as parts, parts.database.system() as session:
+        notice = timedelta(days=parts.settings.records.notice_days)
+        return (await publish(session, entries=entries, effective_at=effective_at, notice=notice)).version
 
 
 @app.command()

@@ -17,6 +17,7 @@ from core.idempotency import service as idempotency
 from core.jobs import rescue
 from core.photos import service as photos
 from core.queue import Task
+from core.records import subprocessors
 from core.retention import sweep as retention
 from core.rights import checkpoints, deadlines, exports, replay
 from core.rights import erase as erasure
@@ -126,6 +127,11 @@ async def forget_keys(hands: Hands) -> None:
         await idempotency.forget_old(session)
 
 
+async def announce_subprocessors(hands: Hands) -> None:
+    """Tell every platform of a list of sub-processors that it has not heard of."""
+    await subprocessors.announce(hands.parts.database, limit=AT_ONCE)
+
+
 async def reap(hands: Hands) -> None:
     """Remove objects that no row names: what a crash between an object and its row left."""
     await hands.parts.store.reap_orphans(hands.parts.database, older_than=now() - ORPHAN_AGE)
@@ -163,6 +169,6 @@ LIGHT_ROUNDS: tuple[Round, ...] = (
     sequence_logs,
     mind_rights_requests,
 )
-HOUSEKEEPING: tuple[Round, ...] = (forget_keys, reap, settle_tombstones, forget_workers)
+HOUSEKEEPING: tuple[Round, ...] = (announce_subprocessors, forget_keys, reap, settle_tombstones, forget_workers)
 # By itself, because it may have millions to do.
 RETENTION: tuple[Round, ...] = (retain,)

@@ -44,6 +44,7 @@ EVENTS: tuple[str, ...] = (
     "export.ready",
     "export.failed",
     "retention_policy.changed",
+    "subprocessors.changed",
     "quota.threshold",
     "api_key.rotated",
 )

@@ -43,6 +43,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "deny_rights_request": {"exception": "rights_of_others", "reason": "Somebody else is in them."},
     "lift_restriction": {"person_informed": True},
     "create_person_link": {"expires_in": 3600},
+    "acknowledge_subprocessors": {"version": 1},
+    "object_to_subprocessors": {"version": 1, "reason_code": "country"},
     "create_tenant": {"name": "another"},
     "update_tenant": {"credits": 5},
     "update_quota": {"version": 1, "credits": 5},
