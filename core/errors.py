@@ -14,6 +14,7 @@
     ├── Forbidden 403                 we know, and you may not
     │   ├── ScopeMissing
     │   ├── RoleMissing               of an operator
+    │   ├── SecondPersonNeeded        nobody approves their own
     │   ├── TenantSuspended
     │   └── ConsentRequired
     │       └── ProcessingRestricted  the person restricted processing, or objected to it
@@ -159,6 +160,12 @@ class RoleMissing(Forbidden):
     code = "role_missing"
     title = "Your role may not do this."
     remedy = "Ask an operator whose role is among `required_roles`."
+
+
+class SecondPersonNeeded(Forbidden):
+    code = "second_person_needed"
+    title = "This needs another person."
+    remedy = "Ask a colleague whose role may approve."
 
 
 class TenantSuspended(Forbidden):

@@ -35,6 +35,7 @@ class Task(StrEnum):
     ERASE = "erase"
     LEAVE = "leave"
     EXPORT = "export"
+    ROTATE_KEYS = "rotate_keys"
 
 
 class _Session(Protocol):
@@ -52,6 +53,7 @@ LANES: dict[Task, Lane] = {
     Task.ERASE: Lane.RIGHTS,
     Task.LEAVE: Lane.RIGHTS,
     Task.EXPORT: Lane.RIGHTS,
+    Task.ROTATE_KEYS: Lane.RIGHTS,
 }
 
 

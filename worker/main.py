@@ -67,7 +67,7 @@ def serve_lane(lane: Lane, hands: Hands) -> Worker:
         Lane.CHECKS: ((tasks.check_photo, tasks.preview_style), LOOKS_AT_ONCE),
         Lane.STUDIO: ((tasks.run_job,), settings.worker.concurrency),
         Lane.COURIER: ((tasks.deliver,), DELIVERIES_AT_ONCE),
-        Lane.RIGHTS: ((tasks.erase, tasks.leave, tasks.export), ERASURES_AT_ONCE + EXPORTS_AT_ONCE),
+        Lane.RIGHTS: ((tasks.erase, tasks.leave, tasks.export, tasks.rotate_keys), ERASURES_AT_ONCE + EXPORTS_AT_ONCE),
     }[lane]
     return Worker(
         functions=[func(cast("Any", function), name=function.__name__) for function in served],

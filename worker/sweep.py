@@ -15,6 +15,7 @@ from core.db import restoring
 from core.headshots import previews
 from core.idempotency import service as idempotency
 from core.jobs import rescue
+from core.operators import proposals
 from core.photos import service as photos
 from core.queue import Task
 from core.records import subprocessors
@@ -132,6 +133,12 @@ async def announce_subprocessors(hands: Hands) -> None:
     await subprocessors.announce(hands.parts.database, limit=AT_ONCE)
 
 
+async def lapse_proposals(hands: Hands) -> None:
+    """Let what nobody decided in 72 hours expire."""
+    async with hands.parts.database.system() as session:
+        await proposals.lapse(session)
+
+
 async def reap(hands: Hands) -> None:
     """Remove objects that no row names: what a crash between an object and its row left."""
     await hands.parts.store.reap_orphans(hands.parts.database, older_than=now() - ORPHAN_AGE)
@@ -169,6 +176,13 @@ LIGHT_ROUNDS: tuple[Round, ...] = (
     sequence_logs,
     mind_rights_requests,
 )
-HOUSEKEEPING: tuple[Round, ...] = (announce_subprocessors, forget_keys, reap, settle_tombstones, forget_workers)
+HOUSEKEEPING: tuple[Round, ...] = (
+    announce_subprocessors,
+    forget_keys,
+    lapse_proposals,
+    reap,
+    settle_tombstones,
+    forget_workers,
+)
 # By itself, because it may have millions to do.
 RETENTION: tuple[Round, ...] = (retain,)

@@ -13,6 +13,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from uuid import UUID
 
+from core.audit import service as audit
 from core.db import restoring
 from core.errors import StateConflict
 from core.jobs.claim import claim
@@ -126,3 +127,14 @@ async def leave(hands: Hands, tenant: str) -> None:
     """Erase what is left of a tenant whose keys are destroyed, and certify it."""
     with suppress(StateConflict):  # a process may still hold a key, or a worker a job: it is swept up
         await departure.finish(hands.parts.database, hands.parts.store, tenant_id=UUID(hex=tenant))
+
+
+@quiet
+async def rotate_keys(hands: Hands, tenant: str) -> None:
+    """Move a tenant to a new key. One that is cut off is completed by the next that is asked for."""
+    tenant_id = UUID(hex=tenant)
+    version = await hands.parts.keyring.rotate_tenant(tenant_id)
+    async with hands.parts.database.tenant(tenant_id) as session:
+        await audit.append(
+            session, tenant_id=tenant_id, kind="keys.rotated", actor="worker", facts={"version": version}
+        )

@@ -3,12 +3,15 @@
 from litestar import Router
 from litestar.di import Provide
 
+from api.operator.approvals import ApprovalController
 from api.operator.audit import OperatorAuditController
 from api.operator.auth import provide_operator, stated
+from api.operator.break_glass import BreakGlassController
 from api.operator.erasures import OperatorErasureController
 from api.operator.jobs import OperatorJobController
 from api.operator.keys import KeysController
 from api.operator.now import NowController
+from api.operator.operators import ActController, OperatorController
 from api.operator.quotas import QuotaController
 from api.operator.rights_requests import OperatorRequestController
 from api.operator.sessions import InvitationController, SessionController
@@ -19,6 +22,10 @@ from api.operator.workers import ModelController, WorkerController
 CONTROLLERS = (
     SessionController,
     InvitationController,
+    OperatorController,
+    ApprovalController,
+    BreakGlassController,
+    ActController,
     NowController,
     OperatorTenantController,
     QuotaController,

@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
+from api.operator.approvals import ground
 from api.operator.auth import address_of, requires_admin, requires_nothing, requires_viewer
 from api.problems import documented
 from api.wire import Label
@@ -25,7 +26,7 @@ from core.errors import (
     ValidationFailed,
 )
 from core.ids import Prefix, public
-from core.operators import invite, sessions
+from core.operators import accounts, invite, proposals, sessions
 from core.operators.models import OperatorSession
 from core.operators.service import Operator, Role, Via
 
@@ -111,6 +112,7 @@ class InvitationView(Struct, frozen=True, kw_only=True):
     token: str
     link: Annotated[str | None, Meta(description="The link to send, where the console's address is configured.")]
     expires_at: datetime
+    approval: Annotated[str | None, Meta(description="What a second person has to agree to before the link opens.")]
 
 
 class SessionController(Controller):
@@ -170,17 +172,37 @@ class InvitationController(Controller):
     async def create_invitation(
         self, parts: NamedDependency[Parts], operator: NamedDependency[Operator], data: JSONBody[Invitation]
     ) -> Response[InvitationView]:
-        """Make a link by which somebody becomes an operator. It is shown this once, and good for three days."""
+        """Make a link by which somebody becomes an operator. It is shown this once, and good for three days.
+
+        As soon as there was a second person who may approve, the link opens only once somebody else has agreed:
+        `approval` names the proposal.
+        """
         async with parts.database.operator() as session:
+            waits = operator.id is not None and await accounts.approvers_ever(session) > 1
             token, made = await invite.invite(
-                session, parts.keyring, name=data.name, email=data.email, role=data.role, invited_by=operator.actor
+                session,
+                parts.keyring,
+                name=data.name,
+                email=data.email,
+                role=data.role,
+                invited_by=operator.actor,
+                waits=waits,
             )
+        approval = None
+        if waits:
+            wish = {"invitation": made.id.hex}
+            reason = f"An invitation as {data.role.value}."
+            asked = await proposals.propose(
+                ground(parts), operator, kind="operator.invite", reason=reason, about=None, wish=wish
+            )
+            approval = public(Prefix.APPROVAL, asked.id)
         view = InvitationView(
             id=public(Prefix.INVITATION, made.id),
             role=data.role,
             token=token,
             link=invite.link(parts.settings.operators, token),
             expires_at=made.expires_at,
+            approval=approval,
         )
         return Response(view, status_code=201)
 

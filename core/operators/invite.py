@@ -1,7 +1,7 @@
 """How somebody becomes an operator: a link, used once.
 
-1. An admin invites, or `likeness up` does for the very first one. The link's token has 256 random bits, and its SHA-256
-   alone is stored.
+1. An admin invites, and a second person agrees as soon as there is one; `likeness up` invites the very first. The
+   link's token has 256 random bits, and its SHA-256 alone is stored.
 2. `accept`: the invited choose a password, and get a secret for their authenticator.
 3. `confirm`: a first code shows that the authenticator works. Now, and in one transaction, the operator is made, the
    invitation is gone, and a session begins. Recovery codes are shown once.
@@ -11,7 +11,6 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
 
 from sqlalchemy import delete, func
 from sqlalchemy.exc import IntegrityError
@@ -20,7 +19,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import now
 from core.db import Database
-from core.errors import EmailTaken, InvitationUnknown, SignInRefused, Unacceptable
+from core.errors import EmailTaken, InvitationUnknown, SignInRefused, StateConflict, Unacceptable
 from core.ids import new_id
 from core.keyring.service import Keyring
 from core.operators import passwords, record, sessions, staff, totp
@@ -58,7 +57,7 @@ class Confirmed:
 
 def link(settings: OperatorSettings, token: str) -> str | None:
     """The link for this token. None without a console."""
-    return None if settings.console_url is None else f"{settings.console_url.rstrip('/')}/?invitation={token}"
+    return None if settings.console_url is None else f"{settings.console_url.rstrip('/')}/join?token={token}"
 
 
 async def first_link(database: Database, keyring: Keyring) -> str | None:
@@ -83,11 +82,11 @@ async def invite(
     email: str,
     role: Role,
     invited_by: str,
-    proposal_id: UUID | None = None,
+    waits: bool = False,
 ) -> tuple[str, OperatorInvitation]:
     """Invite somebody: the link's token, shown once. An earlier invitation of the same address opens nothing any more.
 
-    Raises `EmailTaken` when an operator has this address.
+    waits: the link opens once a second person has agreed. Raises `EmailTaken` when an operator has this address.
     """
     invitation_id = new_id()
     index = await staff.email_index(keyring, email)
@@ -98,7 +97,7 @@ async def invite(
     sealed = await staff.seal(keyring, "email", invitation_id, email.strip().encode())
     token, made = _make(session, role=role, invited_by=invited_by, lives=LINK)
     made.id, made.name, made.email_index, made.sealed_email = invitation_id, name, index, sealed
-    made.proposal_id = proposal_id
+    made.waits = waits
     await session.flush()
     await record.append(
         session, kind="operator.invited", actor=invited_by, facts={"role": role, "invitation": invitation_id.hex}
@@ -221,6 +220,8 @@ async def _open(session: AsyncSession, token: str) -> OperatorInvitation:
     found = (await session.exec(query)).first()
     if found is None or found.expires_at <= now():
         raise InvitationUnknown
+    if found.waits:
+        raise StateConflict("A second person has to agree to this invitation first.")
     return found
 
 

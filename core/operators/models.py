@@ -5,10 +5,11 @@ sealed, and found by a blind index; what proves somebody's identity is stored as
 """
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index
+from sqlalchemy import BigInteger, CheckConstraint, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -88,7 +89,7 @@ class OperatorInvitation(SQLModel, table=True):
     """A link that makes an operator, once. What the invited chose waits here until a first code confirms it.
 
     operator_id: whose credentials it renews, when it is for somebody who lost them.
-    proposal_id: what a second person has to approve first.
+    waits: for a second person, who has not agreed to it yet.
     """
 
     __tablename__ = "operator_invitation"
@@ -105,7 +106,7 @@ class OperatorInvitation(SQLModel, table=True):
     sealed_email: bytes | None = None
     role: str
     operator_id: UUID | None = Field(default=None, foreign_key="operator.id")
-    proposal_id: UUID | None = None
+    waits: bool = False
     password_hash: str | None = None
     sealed_totp: bytes | None = None
     tries: int = 0
@@ -156,3 +157,59 @@ class OperatorActHead(SQLModel, table=True):
     hash: bytes
     note: str
     signed_at: datetime = Field(default_factory=now, sa_type=Instant)
+
+
+class ProposalState(StrEnum):
+    """open waits for a second person; failed was approved and may be tried again."""
+
+    OPEN = "open"
+    APPROVED = "approved"
+    EXECUTED = "executed"
+    FAILED = "failed"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+
+
+class Proposal(SQLModel, table=True):
+    """A destructive or exposing act that somebody asked for, and what a second person said.
+
+    target: what it is about, so that the same is not asked for twice at once. body: what `execute` needs, ids and
+    numbers. summary, effect: in sentences, as both people saw it. proposed_by: None for a machine.
+    """
+
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('open', 'approved', 'executed', 'failed', 'refused', 'withdrawn', 'expired')",
+            name="proposal_state",
+        ),
+        CheckConstraint(
+            "state NOT IN ('approved', 'executed', 'failed', 'refused')"
+            " OR (decided_by IS NOT NULL AND decided_at IS NOT NULL AND decided_by IS DISTINCT FROM proposed_by)",
+            name="proposal_second_person",
+        ),
+        CheckConstraint("(state = 'executed') = (executed_at IS NOT NULL)", name="proposal_executed"),
+        CheckConstraint("(state = 'failed') = (failure IS NOT NULL)", name="proposal_failed"),
+        Index("proposal_once", "kind", "target", unique=True, postgresql_where=text("state IN ('open', 'approved')")),
+        Index("proposal_by_state", "state", "id"),
+        {"info": _staff("Ids, limits and reasons of staff. Accountability: who asked, who agreed.")},
+    )
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    kind: str
+    about_tenant_id: UUID | None = None
+    target: str
+    body: dict[str, Any] = Field(sa_type=JSONB)
+    summary: str
+    effect: list[str] = Field(sa_type=JSONB)
+    reason: str
+    state: str = "open"
+    proposed_by: UUID | None = None
+    proposed_at: datetime = Field(default_factory=now, sa_type=Instant)
+    expires_at: datetime = Field(sa_type=Instant)
+    decided_by: UUID | None = None
+    decided_at: datetime | None = Field(default=None, sa_type=Instant)
+    decision_reason: str | None = None
+    attempts: int = 0
+    started_at: datetime | None = Field(default=None, sa_type=Instant)
+    executed_at: datetime | None = Field(default=None, sa_type=Instant)
+    failure: str | None = None

@@ -29,7 +29,10 @@ class TenantState(StrEnum):
 
 
 class Tenant(SQLModel, table=True):
-    """A platform with its own keys, brand, quota and policies. plan: a name of `core.tenants.plans`."""
+    """A platform with its own keys, brand, quota and policies. plan: a name of `core.tenants.plans`.
+
+    version: counts the changes of its name and region, so that two operators do not overwrite each other unseen.
+    """
 
     __table_args__ = (
         CheckConstraint("state IN ('active', 'suspended')", name="tenant_state"),
@@ -42,6 +45,9 @@ class Tenant(SQLModel, table=True):
     state: str = TenantState.ACTIVE
     weight: float = 1.0
     plan: str = "standard"
+    version: int = 1
+    changed_by: str = "operator"
+    changed_at: datetime = Field(default_factory=now, sa_type=Instant)
     # Read by nobody: `retention_policy` took them over. They stay while processes of the release before still run.
     photo_retention_seconds: int = 7 * 86_400
     headshot_retention_seconds: int = 30 * 86_400

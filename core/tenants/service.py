@@ -11,12 +11,21 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.audit import service as audit
 from core.clock import now
 from core.db import Database
-from core.errors import CredentialExpired, CredentialInvalid, NotFound, ScopeMissing, TenantSuspended, Unacceptable
+from core.errors import (
+    CredentialExpired,
+    CredentialInvalid,
+    NotFound,
+    ScopeMissing,
+    TenantSuspended,
+    Unacceptable,
+    VersionConflict,
+)
 from core.ids import Prefix, new_id, public
 from core.keyring.service import Keyring
 from core.storage.tombstones import Kind, remember
 from core.tenants import credentials
 from core.tenants.models import ApiKey, Mode, Quota, Tenant, TenantState
+from core.tenants.plans import STANDARD
 from core.webhooks import service as webhooks
 
 SCOPES: tuple[str, ...] = (
@@ -79,13 +88,14 @@ async def create_tenant(
     region: str = "local",
     credits: int = 0,  # noqa: A002 (the field's own name)
     weight: float = 1.0,
+    plan: str = STANDARD,
 ) -> Tenant:
     """Create a tenant with its keys and its quota.
 
     The row comes first: keys without a tenant could not be told from lost ones, and a tenant without keys can seal
     nothing, so a crash in between leaves something harmless.
     """
-    tenant = Tenant(name=name, region=region, weight=weight)
+    tenant = Tenant(name=name, region=region, weight=weight, plan=plan)
     async with database.system() as session:
         session.add(tenant)
     await keyring.create_tenant(tenant.id)
@@ -103,6 +113,45 @@ async def get_tenant(session: AsyncSession, tenant_id: UUID) -> Tenant:
     if found is None:
         raise NotFound
     return found
+
+
+async def edit(
+    session: AsyncSession,
+    tenant_id: UUID,
+    *,
+    name: str | None,
+    region: str | None,
+    version: int | None,
+    actor: str,
+) -> Tenant:
+    """Change the name or the region, in an operator session of that tenant; None stays. Jobs keep their region.
+
+    version: the one that the caller saw. Raises `NotFound`, and `VersionConflict`, which says who changed it and when.
+    """
+    query = select(Tenant).where(Tenant.id == tenant_id).with_for_update()
+    tenant = (await session.exec(query.execution_options(populate_existing=True))).first()
+    if tenant is None:
+        raise NotFound
+    if version is not None and version != tenant.version:
+        raise VersionConflict(
+            version=tenant.version, changed_by=tenant.changed_by, changed_at=tenant.changed_at.isoformat()
+        )
+    wanted = {"name": name or tenant.name, "region": region or tenant.region}
+    if wanted == {"name": tenant.name, "region": tenant.region}:
+        return tenant
+    tenant.name, tenant.region = wanted["name"], wanted["region"]
+    tenant.version += 1
+    tenant.changed_by, tenant.changed_at = actor, now()
+    session.add(tenant)
+    await session.flush()
+    await audit.append(
+        session,
+        tenant_id=tenant_id,
+        kind="tenant.changed",
+        actor=actor,
+        facts={"version": tenant.version, "region": tenant.region},
+    )
+    return tenant
 
 
 async def create_api_key(

@@ -47,6 +47,9 @@ EVENTS: tuple[str, ...] = (
     "subprocessors.changed",
     "quota.threshold",
     "api_key.rotated",
+    "tenant.suspended",
+    "tenant.resumed",
+    "operator.break_glass",
 )
 TEST_EVENT = "endpoint.test"  # sent on request to one endpoint; nobody subscribes to it
 ENABLED, DISABLED = "enabled", "disabled"
