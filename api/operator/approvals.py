@@ -7,7 +7,7 @@ from uuid import UUID
 
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api import paging
@@ -151,13 +151,15 @@ class ApprovalController(Controller):
         operator: NamedDependency[Operator],
         limit: Limit = 20,
         cursor: Cursor = None,
-        state: ProposalState | None = None,
+        in_state: Annotated[
+            ProposalState | None, QueryParameter(name="state", required=False, description="Only those in this state.")
+        ] = None,
     ) -> ApprovalPage:
         """What was asked for, newest first; `state=open` is what waits for a second person."""
         async with parts.database.operator() as session:
-            rows = await proposals.page(session, state=state, before=paging.decode(cursor), limit=limit + 1)
+            rows = await proposals.page(session, state=in_state, before=paging.decode(cursor), limit=limit + 1)
         page, following = paging.cut(rows, limit)
-        return ApprovalPage(data=await views(parts, operator, page), next_cursor=following)
+        return ApprovalPage(data=await views(parts, operator, list(page)), next_cursor=following)
 
     @get(
         "/{approval_id:str}",

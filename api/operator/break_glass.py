@@ -9,7 +9,7 @@ from uuid import UUID
 
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api import paging
@@ -104,7 +104,9 @@ class BreakGlassController(Controller):
         approval_id: FromPath[str],
         limit: Limit = 20,
         cursor: Cursor = None,
-        subject_id: Annotated[str | None, Meta(max_length=40, description="Only this person.")] = None,
+        subject_id: Annotated[
+            str | None, QueryParameter(required=False, max_length=40, description="Only this person.")
+        ] = None,
     ) -> SubjectRecordPage:
         """Ids, states and times, to the two people who agreed on it, until it closes. Every page is in the log."""
         only = None if subject_id is None else parse(Prefix.SUBJECT, subject_id)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from litestar import Controller, Response, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api import paging
@@ -29,7 +29,7 @@ from core.operators.accounts import Known
 from core.operators.models import OperatorAct
 from core.operators.service import Operator, Role
 
-Version = Annotated[int | None, Meta(ge=1, le=2**31 - 1, description="The one that you saw; 409 if it has changed.")]
+Version = Annotated[int, Meta(ge=1, le=2**31 - 1, description="The one that you saw; 409 if it has changed.")] | None
 requires_reader = RoleGuard(Role.SUPPORT, Role.PRIVACY_OFFICER, Role.ADMIN)
 
 
@@ -149,7 +149,9 @@ class OperatorController(Controller):
         parts: NamedDependency[Parts],
         operator: NamedDependency[Operator],
         operator_id: FromPath[str],
-        version: Version = None,
+        version: Annotated[
+            int | None, QueryParameter(required=False, ge=1, le=2**31 - 1, description="409 if it has changed since.")
+        ] = None,
     ) -> None:
         """Let an operator in no longer, from now on. The address and all that they signed in with are deleted."""
         found = parse(Prefix.OPERATOR, operator_id)
@@ -173,8 +175,12 @@ class ActController(Controller):
         self,
         parts: NamedDependency[Parts],
         limit: Limit = 20,
-        before: Annotated[int | None, Meta(ge=0, le=2**53, description="Entries before this number.")] = None,
-        tenant: Annotated[str | None, Meta(max_length=40, description="Only what concerns this tenant.")] = None,
+        before: Annotated[
+            int | None, QueryParameter(required=False, ge=0, le=2**53, description="Entries before this number.")
+        ] = None,
+        tenant: Annotated[
+            str | None, QueryParameter(required=False, max_length=40, description="Only what concerns this tenant.")
+        ] = None,
     ) -> ActPage:
         """The log of acts, newest first, with its signed head."""
         about = None if tenant is None else parse(Prefix.TENANT, tenant)

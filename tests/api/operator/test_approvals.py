@@ -105,7 +105,7 @@ async def test_refused_withdrawn_and_expired_are_the_end_of_it(api: Api, platfor
         again = await suspension(api, platform, late.headers)  # makes room for another
         assert again["id"] != expired["id"]
     for approval in (refused, withdrawn, expired):
-        assert (await decide(api, grace, approval)).status_code == 409
+        assert (await decide(api, late, approval)).status_code == 409
     assert await state_of(api, platform) == "active"
 
 

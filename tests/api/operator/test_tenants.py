@@ -11,6 +11,7 @@ from tests.operating import an_operator
 from tests.scenes import Platform
 from worker import tasks
 from worker.hands import Hands
+from worker.hold import Drain
 
 OPERATOR = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
 WHY = {"reason": "They asked for it."}
@@ -115,8 +116,8 @@ async def test_a_rotation_is_asked_for_and_done_by_a_worker(api: Api, platform: 
     asked = await api.http.post(path, headers=OPERATOR)
     assert (asked.status_code, asked.json()["from_version"]) == (202, 1)
     token = (await api.parts.queue.redis.queued_jobs(queue_name=Lane.RIGHTS.value))[0]
-    assert (token.function, token.args) == ("rotate_keys", [platform.tenant_id.hex])
-    await tasks.rotate_keys({"hands": Hands(parts=api.parts, name="test")}, *token.args)
+    assert (token.function, list(token.args)) == ("rotate_keys", [platform.tenant_id.hex])
+    await tasks.rotate_keys({"hands": Hands(parts=api.parts, name="test", drain=Drain())}, *token.args)
     assert await api.parts.keyring.key_version(platform.tenant_id) == 2
 
 
