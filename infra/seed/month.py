@@ -180,7 +180,11 @@ class _Month:
                 await self._answer(number, at)
 
     async def _forget(self, at: datetime) -> None:
-        platform = self._chance.choice([one for one in self._platforms if one.people])
+        known = [one for one in self._platforms if one.people]
+        platform = self._chance.choice(known or self._platforms)
+        if not platform.people:  # so early in the month nobody has come yet
+            place = platform.part.jurisdictions[0]
+            await self._studio.person(platform, jurisdiction=place, at=at - timedelta(days=1))
         subject_id = platform.people.pop(0)
         await self._request(platform, subject_id, Kind.ERASURE, at=at, identity=Identity.VERIFIED)
         await self._erasures.through(platform.caller.tenant_id, subject_id, at=at + timedelta(seconds=2))
