@@ -15,7 +15,9 @@ import streamlit as st
 from streamlit.column_config import DatetimeColumn, NumberColumn, ProgressColumn, TextColumn
 
 from operator_ui import words
+from operator_ui.client import Api
 from operator_ui.layout import nothing
+from operator_ui.session import api
 
 Kind = Literal["text", "number", "time", "state", "urgency", "seconds", "share"]
 MOST_EXPORTED = 10_000
@@ -81,14 +83,16 @@ def table(
         st.dataframe(styled, on_select=on_select, selection_mode="single-row", **common)
 
 
-def export(label: str, columns: Mapping[str, Column], rows: Callable[[], Iterable[Row]], *, file_name: str) -> None:
+def export(label: str, columns: Mapping[str, Column], rows: Callable[[Api], Iterable[Row]], *, file_name: str) -> None:
     """A button that reads all rows, at most ten thousand, when it is clicked, and gives them as CSV."""
+    # The file is written when it is asked for, apart from any run of the page: who asks is settled here.
+    caller = api()
 
     def written() -> bytes:
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow([column.title for column in columns.values()])
-        for number, row in enumerate(rows()):
+        for number, row in enumerate(rows(caller)):
             if number >= MOST_EXPORTED:
                 break
             writer.writerow([words.cell(_written(row.get(name))) for name in columns])

@@ -79,9 +79,9 @@ def _entries(tenant: str, kind: str, actor: str) -> None:
     export(
         "CSV of these entries",
         _COLUMNS,
-        lambda: (
+        lambda caller: (
             _row(one)
-            for found in api().every(f"audit/{tenant}/entries", AuditPage, most=10_000, kind=kind, actor=actor)
+            for found in caller.every(f"audit/{tenant}/entries", AuditPage, most=10_000, kind=kind, actor=actor)
             for one in found.data
         ),
         file_name="audit",
@@ -148,7 +148,7 @@ def _checkpoints(tenant: str) -> None:
 
 def _grew(tenant: str, old: int) -> None:
     caller = api()
-    found = caller.read(f"audit/{tenant}/consistency", Consistency, old=old)
+    found = caller.read(f"audit/{tenant}/consistency", Consistency, **{"from": old})
     try:
         keys = read_keys(caller.published(KEYS_PATH))
         earlier, later = open_checkpoint(found.earlier.note, keys), open_checkpoint(found.later.note, keys)

@@ -62,9 +62,9 @@ def show() -> None:
     export(
         "CSV of these erasures",
         _COLUMNS,
-        lambda: (
+        lambda caller: (
             _row(one, names)
-            for page in api().every("erasures", ErasurePage, most=10_000, progress=progress, tenant_id=tenant)
+            for page in caller.every("erasures", ErasurePage, most=10_000, progress=progress, tenant_id=tenant)
             for one in page.data
         ),
         file_name="erasures",

@@ -6,6 +6,7 @@ from typing import Any, Final
 import streamlit as st
 
 from operator_ui import acts, charts, filters, words
+from operator_ui.client import Api
 from operator_ui.layout import Figure, figures, heading, roles, section
 from operator_ui.session import api, live, may
 from operator_ui.tables import Column, Pager, export, table
@@ -48,7 +49,7 @@ def show() -> None:
     export(
         "CSV of these jobs",
         _COLUMNS,
-        lambda: _all(state, tenant, names),
+        lambda caller: _all(caller, state, tenant, names),
         file_name="jobs",
     )
 
@@ -68,8 +69,8 @@ def _list(state: str, tenant: str, names: dict[str, str], pager: Pager) -> None:
     pager.controls(page.next_cursor, shown=len(page.data))
 
 
-def _all(state: str, tenant: str, names: dict[str, str]) -> Iterator[dict[str, Any]]:
-    for page in api().every("jobs", JobPage, most=10_000, state=state, tenant_id=tenant):
+def _all(caller: Api, state: str, tenant: str, names: dict[str, str]) -> Iterator[dict[str, Any]]:
+    for page in caller.every("jobs", JobPage, most=10_000, state=state, tenant_id=tenant):
         yield from (_row(job, names) for job in page.data)
 
 

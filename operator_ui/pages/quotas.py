@@ -52,7 +52,7 @@ def show() -> None:
         empty="",
         chosen=lambda row: open_it(row["id"]),
     )
-    export("CSV of all quotas", _COLUMNS, lambda: iter(rows), file_name="quotas")
+    export("CSV of all quotas", _COLUMNS, lambda _caller: iter(rows), file_name="quotas")
     chosen = filters.choose("tenant", "Tenant to look at", {quota.tenant: quota.name for quota in found},
                             every="None", page=_PAGE)  # fmt: skip
     if chosen:

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from operator_ui import acts, filters, words
+from operator_ui.client import Api
 from operator_ui.layout import Figure, figures, heading, links, nothing, section
 from operator_ui.session import api, live, may, needs, troubles
 from operator_ui.tables import Column, Pager, export, table
@@ -63,7 +64,12 @@ def show() -> None:
         with troubles():
             _detail(api().read(f"rights-requests/{chosen}", RightsRequest), names)
     _list(state, tenant, names, Pager(_PAGE, state, tenant))
-    export("CSV of these requests", _COLUMNS, lambda: _all(state, tenant, names), file_name="rights-requests")
+    export(
+        "CSV of these requests",
+        _COLUMNS,
+        lambda caller: _all(caller, state, tenant, names),
+        file_name="rights-requests",
+    )
 
 
 @live(10.0)
@@ -83,8 +89,8 @@ def _list(state: str, tenant: str, names: dict[str, str], pager: Pager) -> None:
     pager.controls(page.next_cursor, shown=len(page.data))
 
 
-def _all(state: str, tenant: str, names: dict[str, str]) -> Iterator[dict[str, Any]]:
-    for page in api().every("rights-requests", RightsPage, most=10_000, state=state, tenant_id=tenant):
+def _all(caller: Api, state: str, tenant: str, names: dict[str, str]) -> Iterator[dict[str, Any]]:
+    for page in caller.every("rights-requests", RightsPage, most=10_000, state=state, tenant_id=tenant):
         yield from (_row(one, names) for one in page.data)
 
 

@@ -49,7 +49,7 @@ def show() -> None:
         empty="There is no tenant yet. Create the first one below.",
         chosen=lambda row: open_it(row["id"]),
     )
-    export("CSV of all tenants", _COLUMNS, lambda: iter(rows), file_name="tenants")
+    export("CSV of all tenants", _COLUMNS, lambda _caller: iter(rows), file_name="tenants")
     _create()
 
 

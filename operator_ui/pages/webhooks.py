@@ -72,9 +72,9 @@ def show() -> None:
     export(
         "CSV of these deliveries",
         _DELIVERIES,
-        lambda: (
+        lambda caller: (
             _delivery(one, names)
-            for page in api().every(
+            for page in caller.every(
                 "webhook-deliveries", DeliveryPage, most=10_000, tenant_id=tenant, state=state, endpoint_id=endpoint
             )
             for one in page.data

@@ -178,7 +178,7 @@ async def test_a_session_that_ended_says_so_where_it_was_noticed_and_leads_back(
         await visit.page.get_by_role("link", name="Sign in again").first.click()
         await expect(visit.page.get_by_role("heading", name="Sign in")).to_be_visible(timeout=PATIENCE)
         assert "Sign in to go on where you were" in await visit.page.content()
-        assert "/jobs" in (await visit.page.locator("form").get_attribute("action") or "")
+        assert "%2Fjobs%3Fstate%3Ddone" in (await visit.page.locator("form").get_attribute("action") or "")
 
 
 async def test_what_is_typed_survives_the_live_refresh_and_filters_survive_a_reload(stage: Stage) -> None:
