@@ -13,7 +13,7 @@ from api.problems import ALWAYS, documented
 from core.bootstrap import Parts
 from core.errors import NotFound
 from core.ids import Prefix, parse
-from core.rights import certify
+from core.rights import certify, horizon
 from core.rights.models import ErasureCertificate
 from core.tenants.service import Caller
 
@@ -78,3 +78,25 @@ class CertificateController(Controller):
         """The same data as a sheet that a person can keep."""
         found = await _issued(parts, caller, certificate_id)
         return download(found.rendering, "application/pdf", "erasure-certificate.pdf")
+
+    @get(
+        "/{certificate_id:str}/backup-horizon",
+        summary="Read the second part of an erasure certificate",
+        responses={
+            **documented(*ALWAYS, NotFound),
+            200: ResponseSpec(
+                data_container=SignedCertificate, generate_examples=False, description="The signed file, byte for byte."
+            ),
+        },
+    )
+    async def get_backup_horizon(
+        self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], certificate_id: FromPath[str]
+    ) -> Response[bytes]:
+        """That no backup holds the key any more. 404 until it is so; `asset.erased` then says `backup_horizon_passed`.
+
+        Check it with `likeness verify-certificate FILE --second THIS`.
+        """
+        found = await _issued(parts, caller, certificate_id)
+        async with parts.database.tenant(caller.tenant_id) as session:
+            document = await horizon.get(session, found.id)
+        return download(document, MediaType.JSON, "backup-horizon.json")

@@ -20,7 +20,7 @@ from core.photos import service as photos
 from core.queue import Task
 from core.records import subprocessors
 from core.retention import sweep as retention
-from core.rights import checkpoints, deadlines, exports, replay
+from core.rights import checkpoints, deadlines, exports, horizon, replay
 from core.rights import erase as erasure
 from core.rights import leave as departure
 from core.workers import service as workers
@@ -97,6 +97,13 @@ async def wake_for_exports(hands: Hands) -> None:
 async def settle_tombstones(hands: Hands) -> None:
     """Enter what was announced in the tombstone ledger and then committed; withdraw what was rolled back."""
     await replay.settle(hands.parts.database, hands.parts.tombstones)
+
+
+async def pass_horizons(hands: Hands) -> None:
+    """Rotate tenant keys for erasures whose backups are past, and issue the second parts of their certificates."""
+    parts = hands.parts
+    days = parts.settings.backup.keys_days
+    await horizon.pass_horizons(parts.database, parts.keyring, parts.tombstones, days=days)
 
 
 async def sequence_logs(hands: Hands) -> None:
@@ -182,6 +189,7 @@ HOUSEKEEPING: tuple[Round, ...] = (
     lapse_proposals,
     reap,
     settle_tombstones,
+    pass_horizons,
     forget_workers,
 )
 # By itself, because it may have millions to do.

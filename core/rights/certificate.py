@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from core.audit.log import Inclusion
 from core.ids import Prefix, public
@@ -20,6 +21,8 @@ FORMAT = "likeness.erasure-certificate.v1"
 LEAF_KIND = "erasure.certified"
 TENANT_FORMAT = "likeness.tenant-erasure-certificate.v1"
 TENANT_LEAF_KIND = "tenant.erased"
+HORIZON_FORMAT = "likeness.backup-horizon.v1"
+HORIZON_LEAF_KIND = "erasure.horizon_passed"
 
 # What the tables do not declare, because no row of theirs belongs to a person.
 _ALWAYS_LEFT: tuple[tuple[str, str], ...] = (
@@ -36,6 +39,12 @@ _ALWAYS_LEFT: tuple[tuple[str, str], ...] = (
 _BACKUPS = (
     "Copies of the key store that were made before the key was destroyed may still hold it, wrapped under this or an "
     "earlier version of the tenant's key. They can be opened until that version is destroyed and those copies are gone."
+)
+
+_HORIZON = (
+    "The time that a copy of the key store may live has passed since the key was destroyed, every backup from before "
+    "that this service knows of is gone, and so is every version of the tenant's key that the key was wrapped under. "
+    "What this cannot see is a copy that somebody kept in secret beyond its time, together with the root key."
 )
 
 
@@ -132,6 +141,33 @@ def tenant_body_of(
             *({"what": name, "count": count, "why": how[name].why} for name, count in sorted(kept.items()) if count),
             *({"what": what, "count": None, "why": why} for what, why in _ALWAYS_LEFT),
         ],
+    }
+
+
+def horizon_body_of(
+    certificate: ErasureCertificate,
+    tombstone: Tombstone,
+    *,
+    second_id: UUID,
+    version: int,
+    days: int,
+    passed_at: datetime,
+) -> dict[str, Any]:
+    """The second part of a certificate. version: of the tenant's key; it and all before it are destroyed."""
+    return {
+        "format": HORIZON_FORMAT,
+        "id": public(Prefix.CERTIFICATE, second_id),
+        "certificate": public(Prefix.CERTIFICATE, certificate.id),
+        "sha256": hashlib.sha256(certificate.document or b"").hexdigest(),
+        "tenant": public(Prefix.TENANT, tombstone.tenant_id),
+        "subject": public(Prefix.SUBJECT, tombstone.subject_id),
+        "shredded_at": _time(tombstone.shredded_at),
+        "horizon_days": days,
+        "passed_at": _time(passed_at),
+        "issued_at": _time(passed_at),
+        "tenant_key_version": version,
+        "copies_held": 0,
+        "meaning": _HORIZON,
     }
 
 

@@ -1,15 +1,16 @@
 """One of everything that a tenant can have, with the public ids by the names that the routes give them."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from core.bootstrap import Parts
-from core.clock import now
+from core.clock import frozen_at, now
 from core.headshots import previews, submit
 from core.ids import Prefix, public
 from core.photos import service as photos
 from core.portability import receive
 from core.portability.untrusted import Package
-from core.rights import exports, requests
+from core.rights import exports, horizon, requests
 from core.rights.models import ExportState, Identity, PersonExport
 from core.rights.rules import Kind
 from core.tenants import service as tenants
@@ -122,6 +123,8 @@ async def a_world(api: Api, platform: Platform | None = None) -> World:
     async with parts.database.system() as session:
         await workers.report(session, Report(name=f"of {tenant_id}", kind="studio", region="local", concurrency=1))
         (worker,) = await workers.page(session, before=None, limit=1)
+    with frozen_at(now() + timedelta(days=8)):
+        await horizon.pass_horizons(parts.database, parts.keyring, parts.tombstones, days=7)
     found = {
         "key_id": key.id,
         "notice_id": notice_id,

@@ -5,7 +5,6 @@ import gzip
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -39,15 +38,6 @@ from tests import scenes
 from tests.core.rights.test_certify import published
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-async def parts(settings_env: dict[str, str], owner_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parts]:
-    settings_env["LIKENESS_DATABASE_OWNER_URL"] = owner_url
-    for name, value in settings_env.items():
-        monkeypatch.setenv(name, value)
-    async with open_parts(Settings()) as opened:
-        yield opened
 
 
 async def backup(parts: Parts, into: Path, *, keys_into: Path | None = None) -> Manifest:

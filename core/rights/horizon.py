@@ -1,0 +1,173 @@
+"""The second moment of an erasure: no copy of the key is left, not even in a backup.
+
+From the first moment nothing opens here any more. A backup of the key store made before it may still hold the person's
+key, wrapped under the tenant's. The second moment has come when, for an erasure that was certified,
+
+    1. term        `keys_days` have gone by since the key was destroyed: no copy of the key store lives longer
+    2. copies      every backup of the key store that the tombstone ledger knows from before is gone
+    3. tenant key  every version of the tenant's key under which the person's may have been wrapped is destroyed; the
+                   one that is still in use is rotated for it, once for all erasures that wait
+    4. document    a second part of the certificate says so, in the log and signed; the platform is told
+
+Each piece commits by itself and changes nothing when it is repeated. A copy that is still known holds its erasures up,
+and is named in the log of the worker: a certificate never says more than is known.
+"""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.audit import log
+from core.audit import service as audit
+from core.clock import now
+from core.db import Database
+from core.errors import NotFound
+from core.ids import Prefix, new_id, public
+from core.keyring.service import Keyring
+from core.rights import checkpoints
+from core.rights.certificate import HORIZON_FORMAT, HORIZON_LEAF_KIND, horizon_body_of, sign
+from core.rights.models import ErasureCertificate, Tombstone
+from core.storage.tombstones import Kind, Tombstones, ledger_of
+from core.webhooks import service as webhooks
+
+logger = logging.getLogger("likeness.rights")
+
+ACTOR = "erasure"
+STATE = "backup_horizon_passed"
+# The snapshot of a backup and the commit of an erasure are timed by different clocks.
+_CLOCKS = timedelta(minutes=5)
+
+
+async def due(session: AsyncSession, *, days: int, limit: int) -> Sequence[tuple[UUID, UUID]]:
+    """Certificates whose second moment may have come, as (tenant, certificate). In a system session."""
+    query = (
+        select(ErasureCertificate.tenant_id, ErasureCertificate.id)
+        .where(
+            col(ErasureCertificate.horizon_at).is_(None),
+            col(ErasureCertificate.issued_at) <= now() - timedelta(days=days),
+        )
+        .order_by(col(ErasureCertificate.issued_at))
+        .limit(limit)
+    )
+    return [(tenant_id, certificate_id) for tenant_id, certificate_id in (await session.exec(query)).all()]
+
+
+async def copies(tombstones: Tombstones) -> list[datetime]:
+    """When each backup of the key store was made that is not known to be gone."""
+    gone = {entry.id async for entry in tombstones.entries(Kind.PRUNED)}
+    return [entry.at async for entry in tombstones.entries(Kind.BACKUP) if entry.id not in gone]
+
+
+async def pass_horizons(
+    database: Database, keyring: Keyring, tombstones: Tombstones, *, days: int, limit: int = 100
+) -> int:
+    """Issue every second part whose moment has come; how many. One that cannot be issued holds up no other."""
+    async with database.system() as session:
+        waiting = await due(session, days=days, limit=limit)
+    if not waiting:
+        return 0
+    made_at = await copies(tombstones)
+    passed = 0
+    for tenant_id, certificate_id in waiting:
+        try:
+            passed += await _pass(database, keyring, tenant_id, certificate_id, made_at=made_at, days=days)
+        except Exception as error:
+            facts = {"tenant": tenant_id.hex, "error_type": type(error).__name__}
+            logger.exception("the second part of a certificate could not be issued", extra=facts)
+    return passed
+
+
+async def get(session: AsyncSession, certificate_id: UUID) -> bytes:
+    """The second part of a certificate. Raises NotFound before its moment."""
+    found = await session.get(ErasureCertificate, certificate_id)
+    if found is None or found.horizon_document is None:
+        raise NotFound("The backup horizon of this erasure has not passed yet.")
+    return found.horizon_document
+
+
+async def _pass(
+    database: Database, keyring: Keyring, tenant_id: UUID, certificate_id: UUID, *, made_at: list[datetime], days: int
+) -> bool:
+    async with database.tenant(tenant_id) as session:
+        certificate = await session.get_one(ErasureCertificate, certificate_id)
+        tombstone = await session.get_one(Tombstone, certificate.subject_id)
+    # 1. Term.
+    if now() < tombstone.shredded_at + timedelta(days=days):
+        return False
+    # 2. Copies.
+    held = sum(moment <= tombstone.shredded_at + _CLOCKS for moment in made_at)
+    if held:
+        facts = {"erasure": public(Prefix.ERASURE, tombstone.subject_id), "count": held}
+        logger.warning("backups of the key store from before an erasure are not known to be gone", extra=facts)
+        return False
+    # 3. Tenant key.
+    version = int(certificate.body["backups"]["tenant_key_version"])
+    if not await _destroyed(keyring, tenant_id, version):
+        await keyring.rotate_tenant(tenant_id)
+        if not await _destroyed(keyring, tenant_id, version):
+            return False  # somebody wrapped under it meanwhile: the next round destroys it
+    # 4. Document.
+    await _draft(database, certificate_id, tombstone, version=version, days=days)
+    await checkpoints.sequence(database, keyring, tenant_id=tenant_id)
+    await _issue(database, keyring, tenant_id, certificate_id)
+    return True
+
+
+async def _destroyed(keyring: Keyring, tenant_id: UUID, version: int) -> bool:
+    return all(kek.destroyed for kek in await keyring.kek_versions(tenant_id) if kek.version <= version)
+
+
+async def _held(session: AsyncSession, certificate_id: UUID) -> ErasureCertificate:
+    query = select(ErasureCertificate).where(ErasureCertificate.id == certificate_id).with_for_update()
+    return (await session.exec(query.execution_options(populate_existing=True))).one()
+
+
+async def _draft(database: Database, certificate_id: UUID, tombstone: Tombstone, *, version: int, days: int) -> None:
+    async with database.tenant(tombstone.tenant_id) as session:
+        certificate = await _held(session, certificate_id)
+        if certificate.horizon_body is not None:
+            return
+        second_id = new_id()
+        body = horizon_body_of(certificate, tombstone, second_id=second_id, version=version, days=days, passed_at=now())
+        digest = hashlib.sha256(audit.canonical(body)).hexdigest()
+        entry = await audit.append(
+            session,
+            tenant_id=tombstone.tenant_id,
+            kind=HORIZON_LEAF_KIND,
+            actor=ACTOR,
+            facts={"certificate": second_id.hex, "digest": digest},
+        )
+        certificate.horizon_body, certificate.horizon_entry_id = body, entry.id
+        session.add(certificate)
+
+
+async def _issue(database: Database, keyring: Keyring, tenant_id: UUID, certificate_id: UUID) -> None:
+    key = await keyring.signing.active()
+    async with database.tenant(tenant_id) as session:
+        await ledger_of(session).know_signer(key.public_key)
+        certificate = await _held(session, certificate_id)
+        if certificate.horizon_at is not None or certificate.horizon_body is None:
+            return  # another worker was as fast
+        proved = await log.inclusion(session, entry_id=certificate.horizon_entry_id)
+        certificate.horizon_document = sign(
+            HORIZON_FORMAT, certificate.horizon_body, proved, leaf=audit.leaf(proved.entry), key=key
+        )
+        certificate.horizon_at = now()
+        session.add(certificate)
+        await webhooks.emit(
+            session,
+            tenant_id=tenant_id,
+            type="asset.erased",
+            resource_id=certificate.subject_id,
+            data={
+                "subject_id": public(Prefix.SUBJECT, certificate.subject_id),
+                "erasure_id": public(Prefix.ERASURE, certificate.subject_id),
+                "certificate_id": public(Prefix.CERTIFICATE, certificate.id),
+                "state": STATE,
+            },
+        )

@@ -1,0 +1,87 @@
+"""The second moment: proved once the time is over, the backups gone and the tenant's key destroyed; not before."""
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlmodel import select
+
+from core.bootstrap import Parts
+from core.clock import frozen_at, now
+from core.errors import NotFound
+from core.rights import horizon
+from core.rights.models import ErasureCertificate
+from core.storage.tombstones import Entry, Kind
+from core.subjects import service as subjects
+from core.webhooks.models import Event
+from infra import verify_certificate as verifier
+from tests import scenes
+from tests.core.rights.test_certify import published
+
+DAYS = 7
+NOBODY = UUID(int=0)
+
+
+async def passed(parts: Parts, *, days_later: float) -> int:
+    with frozen_at(now() + timedelta(days=days_later)):
+        return await horizon.pass_horizons(parts.database, parts.keyring, parts.tombstones, days=DAYS)
+
+
+async def test_it_is_not_proved_before_its_day_and_then_verifies_with_its_certificate(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    gone, stays = [(await scenes.a_ready_person(parts, platform))[0] for _ in range(2)]
+    first = await scenes.an_erasure(parts, platform, gone)
+    assert await passed(parts, days_later=6.9) == 0
+    async with parts.database.tenant(platform.tenant_id) as session:
+        with pytest.raises(NotFound):
+            await horizon.get(session, first.id)
+    assert await passed(parts, days_later=7.1) == 1
+    keks = await parts.keyring.kek_versions(platform.tenant_id)
+    assert [(kek.version, kek.destroyed) for kek in keks] == [(1, True), (2, False)]
+    async with parts.database.tenant(platform.tenant_id) as session:
+        second = await horizon.get(session, first.id)
+        told = [event.data["state"] for event in (await session.exec(select(Event))).all() if "state" in event.data]
+        person = await subjects.get(session, stays)
+    assert told.count(horizon.STATE) == 1
+    # Whoever stays is readable under the new key.
+    assert (await subjects.reveal(parts.keyring, person)).display_name == "Canary Q. Personname"
+    keys = verifier.read_keys(await published(parts))
+    said = verifier.verify_both(first.document or b"", second, keys)
+    assert (said["tenant_key_version"], said["horizon_days"]) == (1, DAYS)
+    assert "passed_at" in verifier.describe(said)
+    assert await passed(parts, days_later=8) == 0
+
+
+async def test_the_second_part_of_another_certificate_is_refused(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    certificates = [
+        await scenes.an_erasure(parts, platform, (await scenes.a_ready_person(parts, platform))[0]) for _ in range(2)
+    ]
+    assert await passed(parts, days_later=8) == 2
+    # One rotation serves both.
+    assert len(await parts.keyring.kek_versions(platform.tenant_id)) == 2
+    async with parts.database.tenant(platform.tenant_id) as session:
+        second = await horizon.get(session, certificates[0].id)
+        ones = (await session.exec(select(ErasureCertificate))).all()
+    assert all(one.horizon_at is not None for one in ones)
+    keys = verifier.read_keys(await published(parts))
+    verifier.verify_both(certificates[0].document or b"", second, keys)
+    with pytest.raises(verifier.NotVerified, match="second part"):
+        verifier.verify_both(certificates[1].document or b"", second, keys)
+    with pytest.raises(verifier.NotVerified, match="signature"):
+        verifier.verify(second.replace(b'"horizon_days":7', b'"horizon_days":6'), keys)
+
+
+async def test_a_backup_from_before_holds_it_up_until_it_is_gone_and_one_from_after_does_not(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    platform = await scenes.a_platform(parts)
+    before = Entry(Kind.BACKUP, NOBODY, uuid4(), now(), {"database": "/somewhere", "keys": "/elsewhere"})
+    await parts.tombstones.enter(before)
+    await scenes.an_erasure(parts, platform, (await scenes.a_ready_person(parts, platform))[0])
+    after = Entry(Kind.BACKUP, NOBODY, uuid4(), now() + timedelta(days=1), {"database": "/x", "keys": "/y"})
+    await parts.tombstones.enter(after)
+    assert await passed(parts, days_later=30) == 0
+    assert "not known to be gone" in caplog.text
+    await parts.tombstones.enter(Entry(Kind.PRUNED, NOBODY, before.id, now()))
+    assert await passed(parts, days_later=30) == 1
