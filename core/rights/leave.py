@@ -30,7 +30,7 @@ from core.audit import log
 from core.audit import service as audit
 from core.clock import now
 from core.db import Database
-from core.errors import NotFound, StateConflict
+from core.errors import LegalHoldStands, NotFound, StateConflict
 from core.idempotency.models import IdempotencyRecord
 from core.ids import Prefix, new_id, public
 from core.keyring.service import Keyring
@@ -45,6 +45,7 @@ from core.storage.tombstones import Kind, ledger_of, remember_once_committed
 from core.subjects.models import Subject
 from core.tenants import service as tenants
 from core.tenants.models import ApiKey, Tenant, TenantState
+from core.terms import holds
 from core.webhooks.models import WebhookDelivery, WebhookEndpoint
 
 logger = logging.getLogger("likeness.rights")
@@ -119,7 +120,7 @@ async def shred(
     """Destroy every key of the tenant, in one transaction. Doing it again changes nothing.
 
     Raises NotFound for a tenant that was not suspended by `suspend`, and StateConflict while nothing was archived,
-    unless `without_archive` says that nothing is to be taken.
+    unless `without_archive` says that nothing is to be taken; LegalHoldStands while anybody's data is held.
     """
     async with database.tenant(tenant_id) as session:
         departure = await held(session, tenant_id)
@@ -127,6 +128,9 @@ async def shred(
             return departure
         if departure.archive_sha256 is None and not without_archive:
             raise StateConflict("Nothing was archived yet. Take the archive first, or say that none is wanted.")
+        held_back = await holds.page(session, standing_only=True, before=None, limit=1)
+        if held_back:
+            raise LegalHoldStands(until=held_back[0].expires_at.isoformat())
         await remember_once_committed(session, Kind.TENANT, tenant_id=tenant_id, id=tenant_id)
         departure.removed = {
             "keys": await keyring.shred_tenant(session),

@@ -44,6 +44,8 @@ from core.storage.service import SealedStore
 from core.storage.tombstones import Entry, Kind, Tombstones
 from core.tenants import service as tenants
 from core.tenants.models import ApiKey, Tenant
+from core.terms import holds
+from core.terms.policy import DataClass
 
 logger = logging.getLogger("likeness.rights")
 
@@ -164,6 +166,7 @@ async def _person_again(database: Database, store: SealedStore, entry: Entry) ->
         async with database.tenant(entry.tenant_id) as session:
             known = await session.get(Tombstone, entry.id)
             if known is None:
+                await _let_go(session, entry.id)
                 await erase.begin(session, store.keyring, subject_id=entry.id, actor=ACTOR)
     except NotFound:
         return 0  # came after the backup was made: nothing of them is here
@@ -172,6 +175,13 @@ async def _person_again(database: Database, store: SealedStore, entry: Entry) ->
         return 1
     await erase.finish(database, store, tenant_id=entry.tenant_id, subject_id=entry.id)
     return int(known is None)
+
+
+async def _let_go(session: AsyncSession, subject_id: UUID, *classes: DataClass) -> None:
+    """Release what the restored database still holds: it was erased since, so the hold had ended by then."""
+    for data_class in classes or (None,):
+        for hold in await holds.standing(session, subject_id, data_class):
+            await holds.release(session, hold.id, actor=ACTOR)
 
 
 async def _shred_again(database: Database, keyring: Keyring, entry: Entry) -> None:
@@ -185,6 +195,7 @@ async def _asset_again(database: Database, store: SealedStore, entry: Entry) -> 
         asset = await session.get(Asset, entry.id)
         if asset is None or asset.state == AssetState.ERASED:
             return 0
+        await _let_go(session, asset.subject_id, DataClass.PHOTO, DataClass.HEADSHOT, DataClass.REJECTED_OUTPUT)
         photo = (await session.exec(select(Photo).where(Photo.asset_id == asset.id))).first()
         if photo is not None and photo.state != PhotoState.ERASED:
             await photos.delete(session, store, photo, actor=ACTOR)

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from core.bootstrap import open_parts
-from core.errors import NotFound, StateConflict
+from core.errors import LegalHoldStands, NotFound, StateConflict
 from core.ids import Prefix, parse, public
 from core.rights import archive, leave
 from core.rights.models import DepartureState
@@ -111,9 +111,16 @@ async def erase_tenant(home: Home, *, tenant: str, archive_into: Path | None, sa
                 digest = await archive.write(parts.database, parts.keyring, tenant_id=tenant_id, into=file)
             await leave.note_archive(parts.database, tenant_id=tenant_id, sha256=digest, actor="operator")
             say(f"archive {archive_into}, SHA-256 {digest}")
-        await leave.shred(
-            parts.database, parts.keyring, tenant_id=tenant_id, actor="operator", without_archive=archive_into is None
-        )
+        try:
+            await leave.shred(
+                parts.database,
+                parts.keyring,
+                tenant_id=tenant_id,
+                actor="operator",
+                without_archive=archive_into is None,
+            )
+        except LegalHoldStands as held:
+            raise LocalError(f"{held.detail} {held.remedy} The tenant stays suspended meanwhile.") from None
         say("every key is destroyed: nothing of this tenant can be read any more")
         while True:
             try:

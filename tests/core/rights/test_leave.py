@@ -16,7 +16,7 @@ from sqlmodel import select
 
 from core.bootstrap import Parts
 from core.clock import frozen_at, now
-from core.errors import CredentialInvalid, Gone, KeyProviderUnavailable, StateConflict, TenantSuspended
+from core.errors import CredentialInvalid, Gone, KeyProviderUnavailable, LegalHoldStands, StateConflict, TenantSuspended
 from core.ids import Prefix, public
 from core.rights import archive, leave
 from core.rights.models import Departure, DepartureState
@@ -24,6 +24,7 @@ from core.storage.models import Asset
 from core.storage.tombstones import Kind
 from core.subjects import service as subjects
 from core.tenants import service as tenants
+from core.terms import holds
 from infra import verify_certificate as verifier
 from tests import scenes
 from tests.core.rights.test_certify import published
@@ -216,3 +217,23 @@ async def test_kill_minus_nine_at_every_step_ends_in_the_same_state(parts: Parts
     steps = [(leave.Step.PEOPLE, n) for n in (1, 2, 3)]
     steps += [(step, 1) for step in (leave.Step.OBJECTS, leave.Step.ROWS, leave.Step.RESCAN, leave.Step.CERTIFICATE)]
     assert await to_the_end(*steps) == await to_the_end()
+
+
+async def test_a_legal_hold_on_anybody_keeps_the_whole_tenants_keys(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    (held,) = await people(parts, platform, count=1)
+    async with parts.database.tenant(platform.tenant_id) as session:
+        hold = await holds.place(
+            session,
+            parts.keyring,
+            subject_id=held,
+            reason="a claim",
+            expires_at=now() + timedelta(days=1),
+            actor="test",
+        )
+    with pytest.raises(LegalHoldStands):
+        await begun(parts, platform)
+    assert (await parts.keyring.held_of_tenant(platform.tenant_id))[0] > 0
+    async with parts.database.tenant(platform.tenant_id) as session:
+        await holds.release(session, hold.id, actor="test")
+    assert (await begun(parts, platform)).state == DepartureState.SHREDDED

@@ -17,7 +17,7 @@ import os
 import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,6 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from core.retention.expire import erase_expired
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -45,14 +44,17 @@ from core.bootstrap import Parts, open_parts
 from core.clock import frozen_at, now
 from core.consent import service as consent
 from core.consent.models import Consent, Purpose
-from core.errors import ConsentRequired, Gone, LikenessError, PhotoNotReady
+from core.errors import ConsentRequired, Gone, LegalHoldStands, LikenessError, PhotoNotReady
 from core.headshots import submit
 from core.photos import service as photos
 from core.photos.models import Photo
+from core.retention.sweep import sweep
 from core.rights import certify, checkpoints, erase
 from core.settings import Settings
 from core.storage.models import Asset
 from core.subjects import service as subjects
+from core.subjects.models import Subject
+from core.terms import holds
 from infra import verify_certificate as verifier
 from infra.backup.restore import restore
 from infra.backup.take import take
@@ -76,9 +78,11 @@ class Person:
     photos: dict[UUID, bool] = field(default_factory=dict)
     erased: bool = False
     certificate: bytes | None = None
+    hold: UUID | None = None
+    overdue: set[UUID] = field(default_factory=set)
 
     def copy(self) -> "Person":
-        return Person(self.id, set(self.granted), dict(self.photos), self.erased, self.certificate)
+        return replace(self, granted=set(self.granted), photos=dict(self.photos), overdue=set(self.overdue))
 
 
 @dataclass
@@ -208,7 +212,10 @@ class Lives(RuleBasedStateMachine):
             photo = await photos.get(session, photo_id)
             await photos.delete(session, self.parts.store, photo, actor="test")
 
-        if not person.erased and person.photos[photo_id]:
+        if not person.erased and person.photos[photo_id] and person.hold is not None:
+            with pytest.raises(LegalHoldStands):
+                self.within(work)
+        elif not person.erased and person.photos[photo_id]:
             self.within(work)
             person.photos[photo_id] = False
         else:
@@ -227,8 +234,40 @@ class Lives(RuleBasedStateMachine):
             session.add(photo)
 
         self.within(work)
-        self.run(erase_expired(self.parts.database, self.parts.store))
-        person.photos[photo_id] = False
+        self.run(sweep(self.parts.database, self.parts.store))
+        if person.hold is None:
+            person.photos[photo_id] = False
+        else:
+            person.overdue.add(photo_id)
+
+    @precondition(lambda self: any(not person.erased and person.hold is None for person in self.people))
+    @rule(number=st.integers(0, 2))
+    def is_held(self, number: int) -> None:
+        able = [person for person in self.people if not person.erased and person.hold is None]
+        person = able[number % len(able)]
+        until = now() + timedelta(days=30)
+
+        async def work(session: Any) -> UUID:
+            hold = await holds.place(
+                session, self.parts.keyring, subject_id=person.id, reason="a claim", expires_at=until, actor="test"
+            )
+            return hold.id
+
+        person.hold = self.within(work)
+
+    @precondition(lambda self: any(person.hold for person in self.people))
+    @rule(number=st.integers(0, 2))
+    def is_let_go(self, number: int) -> None:
+        able = [person for person in self.people if person.hold is not None]
+        person = able[number % len(able)]
+        hold_id = person.hold
+        assert hold_id is not None
+        self.within(lambda session: holds.release(session, hold_id, actor="test"))
+        person.hold = None
+        self.run(sweep(self.parts.database, self.parts.store))
+        for photo_id in person.overdue:
+            person.photos[photo_id] = False
+        person.overdue.clear()
 
     @precondition(lambda self: self.people)
     @rule(number=st.integers(0, 2))
@@ -246,6 +285,10 @@ class Lives(RuleBasedStateMachine):
                 )
             return issued.document
 
+        if person.hold is not None:
+            with pytest.raises(LegalHoldStands):
+                self.run(work())
+            return
         document = self.run(work())
         assert document is not None
         person.certificate = person.certificate or document
@@ -269,6 +312,10 @@ class Lives(RuleBasedStateMachine):
             known = later[person.id]
             person.erased = known.erased
             person.certificate = known.certificate
+            # Whoever was erased, or lost a photo, was held by nobody any more; a hold that was let go comes back.
+            lost = any(there and not known.photos[photo] for photo, there in person.photos.items())
+            if known.erased or lost:
+                person.hold = None
             # What was taken back or deleted since stays so; what was given since is lost and must be asked again.
             person.granted &= known.granted
             person.photos = {photo: there and known.photos[photo] for photo, there in person.photos.items()}
@@ -301,7 +348,7 @@ class Lives(RuleBasedStateMachine):
                 await consent.require(session, person.id, *BOTH)
             except (ConsentRequired, Gone):
                 allowed = False
-            row = await session.get_one(subjects.Subject, person.id)
+            row = await session.get_one(Subject, person.id)
         if person.erased:
             assert not await parts.keyring.holds_subject_key(tenant_id, person.id)
             with pytest.raises(Gone):
