@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from infra.demo.receiver import Receiver
 from infra.verify_certificate import NotVerified, verify_files
+from infra.verify_export import verify_files as verify_export
 
 STYLES = ("studio-grey", "navy-spotlight", "office-window")
 PURPOSES = ("headshot", "biometric_processing")
@@ -61,6 +62,7 @@ class Story:
             job = await self._make_headshots(http, photo_ids[0])
             await self._collect(http, job)
             await self._check_webhook(receiver)
+            await self._take_along(http)
             await self._erase(http, photo_ids[0], job["headshots"][0]["assets"][0]["id"])
         (self.out / "summary.json").write_text(json.dumps(self.summary, indent=2) + "\n")
         return self.summary
@@ -186,6 +188,30 @@ class Story:
             raise DemoFailed("The webhook's signature did not verify.")
         self.summary["webhook"] = {"event": event.type, "verified": event.verified}
         self._say("The platform is told", f"{event.type}, signature verified with the public library")
+
+    async def _take_along(self, http: httpx.AsyncClient) -> None:
+        asked = {"subject_id": self.summary["subject"], "kind": "access", "identity_verified": True}
+        with self._timed("export"):
+            request = await self._call(http, "POST", "/v1/rights-requests", json=asked)
+            path = f"/v1/exports/{request['export']['id']}"
+            async with asyncio.timeout(60):
+                export = request["export"]
+                while export["state"] == "preparing":
+                    await asyncio.sleep(0.2)
+                    export = await self._call(http, "GET", path)
+        if export["state"] != "ready":
+            raise DemoFailed(f"The export is {export['state']}: {export['reason_code']}")
+        kept, keys = self.out / "export.zip", self.out / "keys.json"
+        for path_of, source in ((kept, f"{path}/content"), (keys, "/.well-known/likeness/keys")):
+            answer = await http.get(source)
+            answer.raise_for_status()
+            path_of.write_bytes(answer.content)
+        try:
+            verify_export(kept, keys)
+        except NotVerified as error:
+            raise DemoFailed(f"The export does not hold: {error}") from error
+        self.summary["export"] = {"id": export["id"], "path": str(kept), "files": export["files"], "verified": True}
+        self._say("They ask for all of it", f"{kept}, {export['files']} files, verified offline; open index.html in it")
 
     async def _erase(self, http: httpx.AsyncClient, photo_id: str, asset_id: str) -> None:
         subject = f"/v1/subjects/{self.summary['subject']}"

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import io
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +45,16 @@ async def test_no_file_holds_the_photo_the_person_or_a_key_in_clear(instance: Su
     asset = job["headshots"][0]["assets"][0]
     made = (await platform.http.get(f"/v1/assets/{asset['id']}/content")).content
     assert min(len(sent), len(kept), len(made)) > 10_000
+    asked = {"subject_id": person.id, "kind": "access", "identity_verified": True, "details": EVIDENCE}
+    request = await platform.call("POST", "/v1/rights-requests", json=asked)
+    export = f"/v1/exports/{request['export']['id']}"
+    async with asyncio.timeout(60):
+        while (await platform.call("GET", export))["state"] != "ready":
+            await asyncio.sleep(0.2)
+    # The file that the person gets holds them in clear; nothing that the instance keeps does.
+    with zipfile.ZipFile(io.BytesIO((await platform.http.get(f"{export}/content")).content)) as archive:
+        assert NAME.encode() in archive.read("data/person.json")
+        assert kept in {archive.read(name) for name in archive.namelist() if name.startswith("photos/")}
 
     personal = {NAME, EMAIL, EVIDENCE, person.reference}
     in_exif = {"Phone 17 Pro", "Likeness Demo", "2026:11:20 09:41:00"}
@@ -56,7 +68,7 @@ async def test_no_file_holds_the_photo_the_person_or_a_key_in_clear(instance: Su
     while (await platform.call("DELETE", f"/v1/subjects/{person.id}"))["state"] != "erased":
         await asyncio.sleep(0.1)
     assert await asyncio.to_thread(_found, home, needles) == []
-    for path in (f"/v1/photos/{person.photo_id}/content", f"/v1/assets/{asset['id']}/content"):
+    for path in (f"/v1/photos/{person.photo_id}/content", f"/v1/assets/{asset['id']}/content", f"{export}/content"):
         assert (await platform.http.get(path)).status_code == 410
 
 
