@@ -12,7 +12,7 @@ h1{font-size:1.7rem;margin-bottom:.2rem}h2{font-size:1.2rem;margin-top:2.2rem;bo
 p.quiet,td.quiet,figcaption{color:#5b6675;font-size:.9rem}
 table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.4rem .6rem .4rem 0;vertical-align:top;
 border-bottom:1px solid #e4e8ee}th{font-weight:600}
-.pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:1rem;margin:1rem 0}
+.pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,18rem));gap:1rem;margin:1rem 0}
 figure{margin:0;break-inside:avoid}img{width:100%;aspect-ratio:1;object-fit:cover;border-radius:.4rem;background:#eef1f5}
 li{margin:.2rem 0}code{font-size:.85rem;overflow-wrap:anywhere}
 @media print{body{margin:0;max-width:none;font-size:10pt}h2{break-after:avoid}tr{break-inside:avoid}a{color:inherit}}
@@ -177,7 +177,10 @@ def _openings(openings: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _rest(shown: Shown) -> str:
-    left = [(escape(one["what"]), escape(one["why"])) for one in shown.left_out]
+    reasons: dict[str, list[str]] = {}
+    for one in shown.left_out:
+        reasons.setdefault(one["why"], []).append(one["what"].replace("_", " "))
+    left = [(escape(", ".join(names)), escape(why)) for why, names in reasons.items()]
     return (
         "<p>The folder <code>data</code> holds all of this, and more, for programs; "
         "<code>schema.json</code> says what each field is. <code>manifest.json</code> lists every file with its "
