@@ -86,6 +86,12 @@ async def wake_for_departures(hands: Hands) -> None:
         await hands.parts.queue.wake(Task.LEAVE, tenant_id, once=f"{hands.name}:{tenant_id.hex}")
 
 
+async def renew_model(hands: Hands) -> None:
+    """Change to the model that is pinned now. Headshots in flight end on the one that they began with."""
+    if await hands.in_studio.engine.renew(hands.parts.settings.model):
+        logger.info("another model was pinned and serves now", extra={"worker": hands.name})
+
+
 async def wake_for_exports(hands: Hands) -> None:
     """Send a token for every export that nobody builds at present."""
     async with hands.parts.database.system() as session:
@@ -174,7 +180,7 @@ async def go_round(hands: Hands, rounds: tuple[Round, ...], *, every_seconds: fl
             continue
 
 
-STUDIO_ROUNDS: tuple[Round, ...] = (rescue_jobs, wake_for_photos, wake_for_previews, wake_for_jobs)
+STUDIO_ROUNDS: tuple[Round, ...] = (rescue_jobs, wake_for_photos, wake_for_previews, wake_for_jobs, renew_model)
 LIGHT_ROUNDS: tuple[Round, ...] = (
     rescue_jobs,
     wake_for_erasures,

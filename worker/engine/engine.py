@@ -5,6 +5,7 @@ time it took. torch is loaded only when a model is.
 """
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.settings import ModelSettings
@@ -12,6 +13,9 @@ from worker.engine.request import EngineClosed, NoFullModel, NoModel, Painted, P
 
 if TYPE_CHECKING:
     from worker.engine.loop import StepLoop
+    from worker.engine.model import LoadedModel
+
+logger = logging.getLogger("likeness.engine")
 
 LEAVE_SECONDS = 10.0
 """What `close` gives a step in hand."""
@@ -26,6 +30,7 @@ class Model(Protocol):
         guidance: classifier-free guidance scale.
         strength: how far from the style's own backdrop it may go.
         full_size: whether it can paint clothes: an inpainting model of Stable Diffusion's size or more.
+        digest: of the files that were pinned.
     """
 
     @property
@@ -38,6 +43,8 @@ class Model(Protocol):
     def strength(self) -> float: ...  # noqa: D102
     @property
     def full_size(self) -> bool: ...  # noqa: D102
+    @property
+    def digest(self) -> str: ...  # noqa: D102
 
     def serve(self) -> "StepLoop":
         """Begin to paint."""
@@ -56,6 +63,7 @@ class Engine:
     def __init__(self, model: Model | None = None) -> None:
         self.model = model
         self._loop = model.serve() if model is not None else None
+        self._refused = ""
 
     @classmethod
     def load(cls, settings: ModelSettings) -> "Engine":
@@ -72,10 +80,7 @@ class Engine:
             return cls()
         from worker.engine.model import open_model
 
-        model = open_model(settings)
-        if settings.attire and not model.full_size:
-            raise NoFullModel("LIKENESS_MODEL_ATTIRE is set, and the model is no full-size inpainting model")
-        return cls(model)
+        return cls(_fit_for(settings, open_model(settings)))
 
     async def paint(self, request: PaintRequest) -> Painted:
         """Paint one picture. Cancelling the caller frees the request's slot within one step.
@@ -112,6 +117,29 @@ class Engine:
         if old is not None:
             old.finish()
 
+    async def renew(self, settings: ModelSettings) -> bool:
+        """Change to the model that is pinned now, if another is; whether it did. Asked again and again, it is cheap.
+
+        The new one is loaded beside the old, which goes on painting. One that is refused, or does not fit beside the
+        other, is not tried again until the pins change once more.
+        """
+        if settings.path is None or self.model is None:
+            return False
+        from worker.engine.model import open_model
+        from worker.engine.models import find_pinned
+
+        found = await asyncio.to_thread(find_pinned, settings.path, settings.registry)
+        digest = "" if found is None else found[0].digest
+        if digest in {"", self.model.digest, self._refused}:
+            return False
+        try:
+            self.reload(_fit_for(settings, await asyncio.to_thread(open_model, settings)))
+        except Exception as error:
+            self._refused = digest
+            logger.exception("the pinned model cannot be loaded", extra={"error_type": type(error).__name__})
+            return False
+        return True
+
     def describe(self) -> dict[str, Any]:
         """What runs and how: empty without a model."""
         if self.model is None or self._loop is None:
@@ -131,3 +159,10 @@ class Engine:
         if self._loop is not None:
             self._loop.stop()
             self._loop.join(LEAVE_SECONDS)
+
+
+def _fit_for(settings: ModelSettings, model: "LoadedModel") -> "LoadedModel":
+    """The model, if it can do what the deployment offers. Raises `NoFullModel`."""
+    if settings.attire and not model.full_size:
+        raise NoFullModel("LIKENESS_MODEL_ATTIRE is set, and the model is no full-size inpainting model")
+    return model

@@ -5,7 +5,7 @@ Cheng 1996) on the request's cost, so that no tenant's thousand requests stand b
 line does not fit the free slots, a few behind it may go first, a bounded number of times; then slots are held for it.
 """
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -48,6 +48,7 @@ class Line(Generic[T]):
         self._arrivals = count()
         self._now = 0.0
         self._finished: dict[str, float] = defaultdict(float)
+        self._waiting: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._line)
@@ -60,14 +61,17 @@ class Line(Generic[T]):
         """Take a place."""
         start = max(self._now, self._finished[request.tenant])
         self._finished[request.tenant] = start + request.cost
+        self._waiting[request.tenant] += 1
         insort(self._line, Waiting(request.fair_tag, start, next(self._arrivals), request, job))
 
     def leave(self, gone: Callable[[T], bool]) -> list[T]:
         """Take those out that are gone, and return them."""
-        leaving = [place.job for place in self._line if gone(place.job)]
+        leaving = [place for place in self._line if gone(place.job)]
         if leaving:
-            self._line = [place for place in self._line if not gone(place.job)]
-        return leaving
+            away = {place.arrival for place in leaving}
+            self._line = [place for place in self._line if place.arrival not in away]
+            self._forget(leaving)
+        return [place.job for place in leaving]
 
     def admit(self, *, free: int, held: Counter[str], ready: Callable[[T], bool]) -> list[T]:
         """Choose who goes in now, and take them out of the line.
@@ -78,7 +82,7 @@ class Line(Generic[T]):
             ready: whether a job's encoding is done; one that is not is overtaken without being counted as passed.
         """
         held = Counter(held)
-        alone = len({place.request.tenant for place in self._line} | set(held)) == 1
+        alone = len(self._waiting.keys() | held.keys()) == 1
         chosen: list[Waiting[T]] = []
         blocked: list[Waiting[T]] = []
         looked = 0
@@ -103,8 +107,13 @@ class Line(Generic[T]):
 
     def _take(self, chosen: list[Waiting[T]]) -> None:
         for place in chosen:
-            self._line.remove(place)
+            del self._line[bisect_left(self._line, place)]
             self._now = max(self._now, place.start)
+        self._forget(chosen)
         if not self._line:
             # Nobody waits: a tenant whose turn is due anyway need not be remembered.
             self._finished = defaultdict(float, {t: f for t, f in self._finished.items() if f > self._now})
+
+    def _forget(self, gone: list[Waiting[T]]) -> None:
+        self._waiting.subtract(place.request.tenant for place in gone)
+        self._waiting = +self._waiting

@@ -94,6 +94,7 @@ class StepLoop:
         self._slots: dict[tuple[int, int], Slots[Job]] = {}
         self._decoding: deque[Job] = deque()
         self._unanswered = 0
+        self._somebody_left = False
         self._finishing = self._stopping = False
         self.steps = self.passes = 0
         self._threads = [
@@ -124,12 +125,14 @@ class StepLoop:
     def _answered(self, _future: object) -> None:
         with self._changed:
             self._unanswered -= 1
+            self._somebody_left = True
             self._changed.notify_all()
 
     def cancel(self, job: Job) -> None:
         """Free what a job holds, before the next step."""
         job.cancelled = True
         with self._changed:
+            self._somebody_left = True
             self._changed.notify_all()
 
     def finish(self) -> None:
@@ -209,7 +212,9 @@ class StepLoop:
         return self._finishing and not self._unanswered
 
     def _admit(self) -> list[Job]:
-        for job in self._line.leave(lambda job: job.cancelled or job.future.done()):
+        # The whole line is looked through only when somebody may have left it.
+        left, self._somebody_left = self._somebody_left, False
+        for job in self._line.leave(lambda job: job.cancelled or job.future.done()) if left else ():
             if job.start is not None:
                 job.start.wipe()
             job.settle(Cancelled())

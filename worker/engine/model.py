@@ -27,6 +27,7 @@ class LoadedModel:
         attention: auto, or a kernel by name.
         max_rows: model rows in a pass, at most.
         fit: measured at start-up.
+        digest: of the pinned files; empty for one that was never on disk.
     """
 
     modules: Modules
@@ -37,6 +38,7 @@ class LoadedModel:
     guidance: float
     strength: float
     slots_each: int
+    digest: str = ""
 
     @property
     def size(self) -> int:
@@ -55,6 +57,7 @@ class LoadedModel:
     def describe(self) -> dict[str, Any]:
         """What runs and how."""
         return {
+            "digest": self.digest,
             "device": str(self.modules.device),
             "precision": str(self.modules.dtype).removeprefix("torch."),
             "scheduler": self.modules.scheduler.name,
@@ -78,12 +81,12 @@ def open_model(settings: ModelSettings) -> LoadedModel:
     """
     if settings.path is None:
         raise ValueError("the settings name no model")
-    require_pinned(settings.path, settings.registry)
+    manifest = require_pinned(settings.path, settings.registry)
     modules = load(settings.path, choice=settings.scheduler, precision=settings.precision)
-    return prepare(modules, settings)
+    return prepare(modules, settings, digest=manifest.digest)
 
 
-def prepare(modules: Modules, settings: ModelSettings) -> LoadedModel:
+def prepare(modules: Modules, settings: ModelSettings, *, digest: str = "") -> LoadedModel:
     """Measure a loaded model and set its cap."""
     forward = Forward(modules, mode=settings.mode, attention=settings.attention)
     fit = measure(lambda rows: forward(blank(modules, rows)), device=modules.device, most=settings.max_rows)
@@ -97,6 +100,7 @@ def prepare(modules: Modules, settings: ModelSettings) -> LoadedModel:
         guidance=settings.guidance,
         strength=settings.strength,
         slots_each=max(2, int(cap.rows * settings.tenant_share)),
+        digest=digest,
     )
 
 

@@ -59,6 +59,11 @@ class Manifest:
         """Where the model is."""
         return (registry / self.path).resolve()
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all pinned files, in hex: one name for exactly these weights."""
+        return hashlib.sha256(json.dumps(dict(self.files), sort_keys=True).encode()).hexdigest()
+
 
 def add(path: Path, registry: Path, *, name: str | None = None) -> Manifest:
     """Pin a model after looking at its files and painting one small picture with it.
@@ -107,13 +112,28 @@ def require_pinned(path: Path, registry: Path) -> Manifest:
     Raises:
         ModelRefused: no manifest names the folder, or a file is missing, added or different.
     """
+    found = find_pinned(path, registry)
+    if found is None:
+        folder = path.resolve()
+        raise ModelRefused(
+            f"{folder} is not pinned. Look at where it comes from, then run: likeness models add {folder}"
+        )
+    require_unchanged(*found)
+    return found[0]
+
+
+def find_pinned(path: Path, registry: Path) -> tuple[Manifest, Path] | None:
+    """The manifest that names a folder and the registry that it lies in, without looking at the folder's files.
+
+    Raises:
+        ModelRefused: a manifest that cannot be read.
+    """
     folder = path.resolve()
     for shelf in (registry, BUILT_IN):
         for manifest in catalogue(shelf):
             if manifest.folder(shelf) == folder:
-                require_unchanged(manifest, shelf)
-                return manifest
-    raise ModelRefused(f"{folder} is not pinned. Look at where it comes from, then run: likeness models add {folder}")
+                return manifest, shelf
+    return None
 
 
 def require_unchanged(manifest: Manifest, registry: Path) -> None:

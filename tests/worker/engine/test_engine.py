@@ -106,6 +106,42 @@ async def test_a_reload_loses_no_request(engine: Engine, settings: ModelSettings
     assert len(painted) == 5
 
 
+async def test_another_pinned_model_takes_over_and_no_request_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    graphs.build(tiny_vae=True).save_pretrained(path)
+    models.add(path, tmp_path)
+    settings = ModelSettings(path=path, registry=tmp_path, steps=2, guidance=3.0, strength=1.0)
+    engine = Engine.load(settings)
+    before = (await engine.paint(request(1))).picture
+    assert not await engine.renew(settings), "the same pins are no news"
+    waiting = [asyncio.create_task(engine.paint(request(number, steps=40))) for number in range(4)]
+    await asyncio.sleep(0)
+    graphs.build(tiny_vae=True, seed=5).save_pretrained(path)
+    assert not await engine.renew(settings), "files that nobody pinned are no model"
+    models.add(path, tmp_path)
+    assert await engine.renew(settings)
+    assert [made.picture.shape for made in await asyncio.gather(*waiting)] == [(SIDE, SIDE, 3)] * 4
+    after = (await engine.paint(request(1))).picture
+    engine.close()
+    assert not np.array_equal(before, after)
+
+
+async def test_a_pin_that_does_not_hold_leaves_the_model_that_serves(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    graphs.build(tiny_vae=True).save_pretrained(path)
+    models.add(path, tmp_path)
+    settings = ModelSettings(path=path, registry=tmp_path, steps=2, guidance=3.0, strength=1.0)
+    engine = Engine.load(settings)
+    before = (await engine.paint(request(1))).picture
+    graphs.build(tiny_vae=True, seed=5).save_pretrained(path)
+    models.add(path, tmp_path)
+    (path / "unet" / "config.json").write_text("{}")
+    assert not await engine.renew(settings)
+    after = (await engine.paint(request(1))).picture
+    engine.close()
+    assert np.array_equal(before, after)
+
+
 async def test_an_unpinned_folder_does_not_start(tmp_path: Path) -> None:
     graphs.build(tiny_vae=True).save_pretrained(tmp_path / "tiny")
     with pytest.raises(models.ModelRefused, match="likeness models add"):
