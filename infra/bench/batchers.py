@@ -123,7 +123,7 @@ def _batcher(modules: Modules, encoder: Encoder, *, rows: int, keyed: bool) -> S
                 if sum(other.request.rows for _, other in batch) + entry[1].request.rows <= rows:
                     batch.append(entry)
             waiting = [entry for entry in waiting if entry not in batch]
-            _run_whole(modules, forward, encoder, [arrival.request for _, arrival in batch])
+            run_whole(modules, forward, encoder, [arrival.request for _, arrival in batch])
             for number, arrival in batch:
                 latencies[number] = perf_counter() - began - arrival.at
         return latencies
@@ -131,7 +131,7 @@ def _batcher(modules: Modules, encoder: Encoder, *, rows: int, keyed: bool) -> S
     return serve
 
 
-def _run_whole(modules: Modules, forward: Forward, encoder: Encoder, requests: list[PaintRequest]) -> None:
+def run_whole(modules: Modules, forward: Forward, encoder: Encoder, requests: list[PaintRequest]) -> None:
     """Run a batch until its longest is done; the others' rows go on and are thrown away."""
     slots: Slots[int] = Slots(modules, forward, Cap(1 << 30))
     starts = encoder.encode(requests)
