@@ -52,7 +52,7 @@ class Scale:
     turns: int
 
 
-FULL = Scale(size="small", side=64, rows=8, jobs=96, arrivals=48, turns=5)
+FULL = Scale(size="small", side=64, rows=8, jobs=160, arrivals=48, turns=5)
 QUICK = Scale(size="tiny", side=64, rows=8, jobs=8, arrivals=8, turns=1)
 
 
