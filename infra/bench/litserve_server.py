@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-import litserve
+import litserve  # type: ignore[import-not-found]  # no dependency: see `litserve_peer`
 import torch
 
 from infra.bench import engine
@@ -13,7 +13,7 @@ from worker.engine.forward import Forward
 _BATCH_SECONDS = 0.02  # that a batch waits to be filled
 
 
-class Painting(litserve.LitAPI):  # type: ignore[misc]  # its types are there only where it is installed
+class Painting(litserve.LitAPI):  # type: ignore[misc]  # untyped, for the same reason
     """One batch, one call: the rows of the shorter requests stay until the longest is done."""
 
     def __init__(self, *, jobs: int, rows: int, scale: engine.Scale) -> None:

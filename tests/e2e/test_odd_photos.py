@@ -48,6 +48,7 @@ def portrait() -> Picture:
     return np.asarray(data.astronaut(), np.uint8)  # type: ignore[no-untyped-call]  # skimage ships no types
 
 
+@pytest.mark.timeout(400)
 async def test_every_odd_photo_ends_in_a_code_or_a_headshot(
     instance: Supervisor, platform: Platform, portrait: Picture
 ) -> None:
