@@ -13,6 +13,7 @@
     ├── QuotaExceeded 402             the tenant's credits do not cover it
     ├── Forbidden 403                 we know, and you may not
     │   ├── ScopeMissing
+    │   ├── OperatorUnknown           signed in elsewhere, and not one of ours
     │   ├── RoleMissing               of an operator
     │   ├── SecondPersonNeeded        nobody approves their own
     │   ├── TenantSuspended
@@ -154,6 +155,12 @@ class ScopeMissing(Forbidden):
     code = "scope_missing"
     title = "The API key lacks a scope that this needs."
     remedy = "Create a key with the scope named in `required_scope`."
+
+
+class OperatorUnknown(Forbidden):
+    code = "operator_unknown"
+    title = "You are signed in, and you are not an operator of this service."
+    remedy = "Ask an admin for an invitation, and follow its link while you are signed in."
 
 
 class RoleMissing(Forbidden):

@@ -8,12 +8,14 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
+from api.auth import bearer
 from api.operator.approvals import ground
 from api.operator.auth import address_of, requires_admin, requires_nothing, requires_viewer
 from api.problems import documented
 from api.wire import Label
 from core.bootstrap import Parts
 from core.errors import (
+    CredentialInvalid,
     EmailTaken,
     Forbidden,
     InvitationUnknown,
@@ -22,6 +24,7 @@ from core.errors import (
     RateLimited,
     RoleMissing,
     SignInRefused,
+    Unacceptable,
     Unauthenticated,
     ValidationFailed,
 )
@@ -68,6 +71,14 @@ class Confirmation(Struct, kw_only=True, forbid_unknown_fields=True):
 
     token: LinkToken
     code: Code
+
+
+class Linking(Struct, kw_only=True, forbid_unknown_fields=True):
+    """The link of an invitation. The first admin also says who they are."""
+
+    token: LinkToken
+    name: Label | None = None
+    email: Email | None = None
 
 
 class OperatorView(Struct, frozen=True, kw_only=True):
@@ -226,6 +237,30 @@ class InvitationController(Controller):
         return EnrolmentView(
             name=made.name, email=made.email, role=made.role, otpauth_uri=made.otpauth_uri, secret=made.secret
         )
+
+    @post(
+        "/link",
+        summary="Accept an invitation with an ID token",
+        status_code=200,
+        guards=(requires_nothing,),
+        responses=documented(
+            *(CredentialInvalid, Forbidden, InvitationUnknown, MalformedRequest, RateLimited, EmailTaken, Unacceptable)
+        ),
+    )
+    async def link_invitation(
+        self, request: Request[Any, Any, Any], parts: NamedDependency[Parts], data: JSONBody[Linking]
+    ) -> OperatorView:
+        """Become an operator as whom the ID token in `Authorization` names, in place of a password."""
+        identity = await parts.door.identity(bearer(request))
+        made = await invite.link_identity(
+            parts.database,
+            parts.keyring,
+            token=data.token,
+            subject=identity.subject,
+            name=data.name,
+            email=data.email,
+        )
+        return operator_view(made)
 
     @post(
         "/confirm",

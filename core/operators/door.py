@@ -4,10 +4,12 @@ import hashlib
 import hmac
 
 from core.db import Database
-from core.errors import CredentialInvalid
-from core.operators import sessions
+from core.errors import CredentialInvalid, Forbidden
+from core.operators import oidc, sessions, single_sign_on
 from core.operators.service import MACHINE, Operator
 from core.settings import ApiSettings, OperatorSettings
+
+_DOTS = 2  # header.claims.signature
 
 
 class Door:
@@ -17,9 +19,10 @@ class Door:
         self._database = database
         self._settings = settings
         self._machine = api.operator_token_sha256
+        self.verifier = oidc.Verifier(settings) if settings.oidc_issuer is not None else None
 
     async def authenticate(self, token: str) -> Operator:
-        """Who this credential belongs to. Raises `CredentialInvalid` or `SessionExpired`.
+        """Who this credential belongs to. Raises `CredentialInvalid`, `SessionExpired` or `OperatorUnknown`.
 
         The token of a machine is compared by its hash; where none is configured, no machine passes.
         """
@@ -30,4 +33,13 @@ class Door:
             found = await sessions.operator_of(self._database, self._settings, token)
             if found is not None:
                 return found
+        if token.count(".") == _DOTS and self.verifier is not None:
+            identity = await self.verifier.identity(token)
+            return await single_sign_on.operator_of(self._database, self._settings, identity)
         raise CredentialInvalid
+
+    async def identity(self, token: str) -> oidc.Identity:
+        """What an ID token says, before anybody is known by it. Raises as `authenticate`."""
+        if self.verifier is None:
+            raise Forbidden("No identity provider is configured here: accept the invitation with a password.")
+        return await self.verifier.identity(token)

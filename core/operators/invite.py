@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.audit.service import Fact
 from core.clock import now
 from core.db import Database
 from core.errors import EmailTaken, InvitationUnknown, SignInRefused, StateConflict, Unacceptable
@@ -174,6 +175,52 @@ async def confirm(
     raise SignInRefused("The code is not the one that the authenticator shows now.")
 
 
+async def link_identity(
+    database: Database,
+    keyring: Keyring,
+    *,
+    token: str,
+    subject: bytes,
+    name: str | None = None,
+    email: str | None = None,
+) -> Operator:
+    """Make the operator with an identity of the provider, in place of a password.
+
+    subject: what the provider's tokens are known by. name, email: asked of the first admin alone.
+    Raises `InvitationUnknown`, `EmailTaken` when the identity or the address is another operator's, `Unacceptable`.
+    """
+    try:
+        async with database.operator() as session:
+            invitation = await _open(session, token)
+            whose = invitation.operator_id or invitation.id
+            if invitation.sealed_email is None:
+                if not name or not email:
+                    raise Unacceptable("The first admin's name and e-mail address are needed.")
+                invitation.name, invitation.email_index = name, await staff.email_index(keyring, email)
+                invitation.sealed_email = await staff.seal(keyring, "email", whose, email.strip().encode())
+            account = await _account(session, invitation)
+            account.email_index, account.sealed_email = invitation.email_index, invitation.sealed_email
+            account.oidc_subject = subject
+            session.add(account)
+            await session.delete(invitation)
+            await session.flush()
+            await sessions.end_all(session, account.id)
+            facts: dict[str, Fact] = {"role": account.role, "via": "oidc"}
+            await record.append(session, kind="operator.joined", actor=sessions.actor_of(account), facts=facts)
+            record.sign_after_commit(session, database, keyring)
+    except IntegrityError:
+        raise EmailTaken("This identity or this e-mail address is another operator's.") from None
+    return sessions.who(account, Via.OIDC)
+
+
+async def _account(session: AsyncSession, invitation: OperatorInvitation) -> OperatorAccount:
+    if invitation.operator_id is not None:
+        return await sessions.locked(session, invitation.operator_id)
+    made = OperatorAccount(id=invitation.id, name=invitation.name or "", role=invitation.role, changed_by="")
+    made.changed_by = sessions.actor_of(made)
+    return made
+
+
 async def _make_operator(
     session: AsyncSession,
     database: Database,
@@ -184,10 +231,7 @@ async def _make_operator(
 ) -> Confirmed:
     codes, hashes = totp.new_recovery_codes()
     moment = now()
-    account = None if invitation.operator_id is None else await sessions.locked(session, invitation.operator_id)
-    if account is None:
-        account = OperatorAccount(id=invitation.id, name=invitation.name or "", role=invitation.role, changed_by="")
-        account.changed_by = sessions.actor_of(account)
+    account = await _account(session, invitation)
     account.email_index, account.sealed_email = invitation.email_index, invitation.sealed_email
     account.password_hash, account.sealed_totp = invitation.password_hash, invitation.sealed_totp
     account.totp_step, account.recovery, account.signed_out_at = step, hashes, moment
