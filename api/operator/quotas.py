@@ -12,6 +12,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import paging
+from api.operator.approvals import ApprovalView, Reason, proposed
 from api.operator.auth import requires_admin, requires_viewer
 from api.paging import Cursor, Limit
 from api.problems import PAGED, documented
@@ -28,6 +29,7 @@ from core.errors import (
 )
 from core.ids import Prefix, parse, public
 from core.jobs import limits as line
+from core.operators import tenant_acts
 from core.operators.service import Operator
 from core.overview import shares, work
 from core.tenants import limits, plans
@@ -52,6 +54,7 @@ class QuotaChanges(Struct, kw_only=True, forbid_unknown_fields=True):
     credits: Credits | UnsetType = UNSET
     concurrency: Concurrency | UnsetType | None = UNSET
     weight: Weight | UnsetType = UNSET
+    reason: Annotated[Reason | None, Meta(description="Needed where a second person is: see `above_plan`.")] = None
 
 
 class QuotaPreviewRequest(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -252,15 +255,26 @@ class QuotaController(Controller):
         operator: NamedDependency[Operator],
         tenant_id: FromPath[str],
         data: JSONBody[QuotaChanges],
-    ) -> Response[QuotaDetail]:
+    ) -> Response[QuotaDetail] | Response[ApprovalView]:
         """Set credits, the cap on jobs at once, and the weight, at once and all or none.
 
-        Raising a limit beyond the tenant's plan needs a second person.
+        Raising a limit beyond the tenant's plan takes a second person: the answer is then 202 with the proposal.
         """
         found = parse(Prefix.TENANT, tenant_id)
         async with parts.database.system() as session:
-            before = limits.of(*await limits.read(session, found))
-        await line.change(parts.database, found, _wanted(before, data), actor=operator.actor, version=data.version)
+            tenant, quota = await limits.read(session, found)
+        before = limits.of(tenant, quota)
+        after = _wanted(before, data)
+        if plans.above(tenant.plan, before=before, after=after):
+            if quota.version != data.version:
+                raise VersionConflict(version=quota.version)
+            if data.reason is None:
+                raise ValidationFailed(errors=[{"field": "reason", "message": "Say why: a second person decides."}])
+            wish = {**after.facts(), "version": data.version}
+            return await proposed(
+                parts, operator, kind=tenant_acts.ABOVE_PLAN.kind, reason=data.reason, about=found, wish=wish
+            )
+        await line.change(parts.database, found, after, actor=operator.actor, version=data.version)
         return Response(await _detail(parts, found))
 
     @get(

@@ -131,12 +131,11 @@ class OperatorEndpointController(Controller):
             )
             counts = await seen.counts(session, [row.id for row in rows])
         page, following = paging.cut(rows, limit)
-        hosts = await seen.hosts_of(parts.database, page)
         data = [
             OperatorEndpointView(
                 id=public(Prefix.ENDPOINT, row.id),
                 tenant=public(Prefix.TENANT, row.tenant_id),
-                host=hosts.get(row.id, ""),
+                host=row.host or "",
                 state=row.state,
                 disabled_reason=row.disabled_reason,
                 failing_since=row.failing_since,

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy import CheckConstraint, Column, Computed, Index, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -38,8 +38,12 @@ class Event(SQLModel, table=True):
     created_at: datetime = Field(default_factory=now, sa_type=Instant)
 
 
+# The database takes it out of the address by itself, so that the two never differ.
+_HOST = r"substring(url from '^[a-z]+://(?:[^/?#@]*@)?([^/:?#]+)')"
+
+
 class WebhookEndpoint(SQLModel, table=True):
-    """Where a tenant wants its events."""
+    """Where a tenant wants its events. host: all of the address that operators see; the rest may hold a token."""
 
     __tablename__ = "webhook_endpoint"
     __table_args__ = (
@@ -50,6 +54,7 @@ class WebhookEndpoint(SQLModel, table=True):
     id: UUID = Field(default_factory=new_id, primary_key=True)
     tenant_id: UUID = Field(foreign_key="tenant.id")
     url: str
+    host: str | None = Field(default=None, sa_column=Column(String, Computed(_HOST, persisted=True)))
     description: str | None = None
     events: list[str] = Field(sa_type=JSONB)  # empty: all but headshot.progress
     sealed_secret: bytes

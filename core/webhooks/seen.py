@@ -1,30 +1,29 @@
 """Endpoints and deliveries of all tenants, as the role that dispatches sees them: ids, states, codes and times.
 
-Every function wants a system session. Addresses are for a tenant's own session: `hosts_of` asks for them there.
+Every function wants a system session.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import literal_column
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.db import Database
 from core.errors import NotFound
 from core.webhooks.models import DeliveryState, Event, WebhookDelivery, WebhookEndpoint
 
 
 @dataclass(frozen=True, slots=True)
 class SeenEndpoint:
-    """An endpoint, without its address and its secret."""
+    """An endpoint by its host, without the rest of its address and its secret."""
 
     id: UUID
     tenant_id: UUID
+    host: str | None
     state: str
     disabled_reason: str | None
     failing_since: datetime | None
@@ -128,15 +127,3 @@ async def deliveries(
     if before is not None:
         query = query.where(WebhookDelivery.id < before)
     return [SeenDelivery(*row) for row in (await session.exec(query)).all()]
-
-
-async def hosts_of(database: Database, found: Sequence[SeenEndpoint]) -> dict[UUID, str]:
-    """The host of each endpoint: the rest of an address may hold a token of the tenant's own."""
-    hosts: dict[UUID, str] = {}
-    for tenant_id in sorted({endpoint.tenant_id for endpoint in found}):
-        wanted = [endpoint.id for endpoint in found if endpoint.tenant_id == tenant_id]
-        query = select(WebhookEndpoint.id, WebhookEndpoint.url).where(col(WebhookEndpoint.id).in_(wanted))
-        async with database.tenant(tenant_id) as session:
-            for endpoint_id, url in (await session.exec(query)).all():
-                hosts[endpoint_id] = urlsplit(url).hostname or ""
-    return hosts

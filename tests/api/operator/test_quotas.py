@@ -1,8 +1,10 @@
 """Limits: shown against use, changed with a version, previewed, and kept."""
 
 from core.ids import Prefix, public
+from core.operators.service import Role
 from core.tenants import quota
 from tests.api.conftest import OPERATOR_TOKEN, Api
+from tests.operating import an_operator
 from tests.queueing import Studio
 from tests.scenes import Platform, a_platform
 
@@ -37,11 +39,11 @@ async def test_two_who_change_the_same_quota_do_not_overwrite_each_other(api: Ap
     assert (changed.json()["version"], changed.json()["concurrency"], changed.json()["weight"]) == (2, 2, 2.5)
     late = await api.http.patch(_path(platform), headers=OPERATOR, json={"version": 1, "credits": 5})
     assert (late.status_code, late.json()["code"], late.json()["version"]) == (409, "version_conflict", 2)
-    lifted = await api.http.patch(_path(platform), headers=OPERATOR, json={"version": 2, "concurrency": None})
-    assert (lifted.json()["concurrency"], lifted.json()["credits"]) == (None, 200)
+    lifted = await api.http.patch(_path(platform), headers=OPERATOR, json={"version": 2, "concurrency": 5})
+    assert (lifted.json()["concurrency"], lifted.json()["credits"]) == (5, 200)
     history = (await api.http.get(f"{_path(platform)}/history", headers=OPERATOR)).json()["data"]
     caps = [(one["version"], one["before"]["concurrency"], one["after"]["concurrency"]) for one in history]
-    assert caps == [(3, 2, None), (2, None, 2)]
+    assert caps == [(3, 2, 5), (2, None, 2)]
     assert {change["actor"] for change in history} == {"operator:token"}
 
 
@@ -73,3 +75,19 @@ async def test_what_cannot_be_is_refused(api: Api) -> None:
     assert (too_few.status_code, too_few.json()["least"]) == (409, 4)
     for wrong in ({"version": 1, "concurrency": 0}, {"version": 1, "weight": 0}, {"credits": 5}):
         assert (await api.http.patch(_path(platform), headers=OPERATOR, json=wrong)).status_code == 422
+
+
+async def test_beyond_the_plan_a_second_person_decides(api: Api) -> None:
+    platform = await a_platform(api.parts, credits=100)
+    one, other = [await an_operator(api.parts, Role.ADMIN) for _ in range(2)]
+    beyond = {"version": 1, "credits": 60_000, "weight": 2.0}
+    unexplained = await api.http.patch(_path(platform), headers=one.headers, json=beyond)
+    assert (unexplained.status_code, unexplained.json()["errors"][0]["field"]) == (422, "reason")
+    asked = await api.http.patch(_path(platform), headers=one.headers, json={**beyond, "reason": "They grow."})
+    assert (asked.status_code, asked.json()["kind"]) == (202, "quota.above_plan")
+    assert (await api.http.get(_path(platform), headers=one.headers)).json()["credits"] == 100
+    path = f"/operator/v1/approvals/{asked.json()['id']}/approve"
+    approved = await api.http.post(path, headers=other.headers, json={"reason": "Agreed with sales."})
+    assert approved.json()["state"] == "executed", approved.text
+    changed = (await api.http.get(_path(platform), headers=one.headers)).json()
+    assert (changed["credits"], changed["weight"], changed["version"]) == (60_000, 2.0, 2)
