@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 
 class Operator(Struct, frozen=True, kw_only=True):
@@ -274,6 +274,8 @@ class ManagedTenant(Struct, frozen=True, kw_only=True):
 
     tenant: Tenant
     usage: Usage
+    plan: str = ""
+    version: int = 0
 
 
 class TenantPage(Struct, frozen=True, kw_only=True):
@@ -578,22 +580,31 @@ class ModelList(Struct, frozen=True, kw_only=True):
     data: list[Model]
 
 
+class Person(Struct, frozen=True, kw_only=True):
+    """An operator, or a machine without an id."""
+
+    id: str | None = None
+    name: str
+
+
 class Approval(Struct, frozen=True, kw_only=True):
     """A proposal, and what became of it."""
 
     id: str
     kind: str
     summary: str = ""
+    effect: list[str] = []
     state: str
-    proposed_by: str = ""
-    proposed_by_name: str = ""
+    tenant: str | None = None
+    reason: str = ""
+    proposed_by: Person
     proposed_at: datetime
     expires_at: datetime
-    tenant: str | None = None
-    decided_by: str | None = None
+    decided_by: Person | None = None
     decided_at: datetime | None = None
-    reason: str | None = None
-    effect: Raw = Raw(b"null")
+    decision_reason: str | None = None
+    failure: str | None = None
+    may_decide: bool = False
 
 
 class ApprovalPage(Struct, frozen=True, kw_only=True):
@@ -604,15 +615,17 @@ class ApprovalPage(Struct, frozen=True, kw_only=True):
 
 
 class OperatorRow(Struct, frozen=True, kw_only=True):
-    """Somebody who may sign in."""
+    """Somebody who may sign in, or might once."""
 
     id: str
     name: str
     email: str | None = None
     role: str
-    state: str = "active"
+    signs_in_with: list[str] = []
+    sessions: int = 0
+    version: int = 0
     created_at: datetime | None = None
-    last_seen_at: datetime | None = None
+    removed_at: datetime | None = None
 
 
 class OperatorPage(Struct, frozen=True, kw_only=True):
@@ -628,3 +641,4 @@ class Invitation(Struct, frozen=True, kw_only=True):
     token: str
     link: str | None = None
     expires_at: datetime | None = None
+    approval: str | None = None

@@ -5,10 +5,10 @@ from typing import Final
 import streamlit as st
 
 from operator_ui import acts, filters, words
-from operator_ui.layout import heading, roles
+from operator_ui.layout import heading, nothing, roles
 from operator_ui.session import api, may, role_name
 from operator_ui.tables import Column, table
-from operator_ui.views import Invitation, OperatorPage
+from operator_ui.views import Invitation, OperatorPage, OperatorRow
 
 _PAGE = "operators"
 ROLES: Final = {
@@ -24,13 +24,17 @@ def show() -> None:
     heading("Operators", "Who may sign in here, and what may they do?")
     acts.said()
     _link()
+    if not may("privacy_officer", "admin"):
+        nothing("This page is for privacy officers and admins.")
+        return
     page = api().read("operators", OperatorPage, limit=100)
     rows = [
         {
             "name": one.name,
             "role": role_name(one.role),
-            "state": one.state,
-            "seen": one.last_seen_at,
+            "state": "gone" if one.removed_at else "active",
+            "with": ", ".join(one.signs_in_with),
+            "sessions": one.sessions,
             "since": one.created_at,
             "id": one.id,
         }
@@ -43,7 +47,8 @@ def show() -> None:
             "name": Column("Name", width="medium"),
             "role": Column("Role", width="medium"),
             "state": Column("State", "state"),
-            "seen": Column("Last seen", "time"),
+            "with": Column("Signs in with"),
+            "sessions": Column("Sessions", "number"),
             "since": Column("Since", "time"),
             "id": Column("Id", width="medium"),
         },
@@ -52,22 +57,32 @@ def show() -> None:
         empty="Nobody may sign in.",
         chosen=lambda row: open_it(row["id"]),
     )
-    chosen = filters.choose("operator", "Operator", {one.id: one.name for one in page.data}, every="None", page=_PAGE)
+    chosen = filters.choose(
+        "operator", "Operator", {one.id: one.name for one in page.data if not one.removed_at}, every="None", page=_PAGE
+    )
     if chosen:
-        _change(chosen, next(one.name for one in page.data if one.id == chosen))
+        for one in page.data:
+            if one.id == chosen:
+                _change(one)
     _invite()
 
 
-def _change(operator_id: str, name: str) -> None:
+def _change(one: OperatorRow) -> None:
     allowed = may("admin")
     with st.container(border=True, horizontal=True, vertical_alignment="bottom"):
         role = st.selectbox("New role", list(ROLES), format_func=ROLES.__getitem__, key="operator-role")
-        if st.button("Propose this role", disabled=not allowed, key="operator-change"):
-            acts.act("POST", f"operators/{operator_id}/role", body={"role": role}, done=f"{name} has a new role.")
+        reason = st.text_input("Reason", key="operator-reason", max_chars=500)
+        if st.button("Propose this role", disabled=not allowed or not reason.strip(), key="operator-change"):
+            body = {"role": role, "reason": reason.strip(), "version": one.version}
+            acts.act("POST", f"operators/{one.id}/role", body=body, done=f"{one.name} has a new role.")
         with st.popover("Remove …", disabled=not allowed):
-            st.write(f"{words.plain(name)} is signed out at once and cannot come back.")
+            st.write(f"{words.plain(one.name)} is signed out at once and cannot come back.")
             if st.button("Remove", type="primary", key="operator-remove"):
-                acts.act("DELETE", f"operators/{operator_id}", done=f"{name} is removed, and signed out everywhere.")
+                acts.act(
+                    "DELETE",
+                    f"operators/{one.id}?version={one.version}",
+                    done=f"{one.name} is removed, and signed out everywhere.",
+                )
     roles("admin")
     st.caption("A change of role needs a second person.")
 
@@ -101,4 +116,6 @@ def _link() -> None:
         st.markdown(
             f"**The link to send.** It works once, until {words.moment(made.expires_at)}, and is shown this once."
         )
+        if made.approval is not None:
+            st.info("It opens only once a second person has agreed, under Approvals.", icon=":material/group:")
         st.code(made.link or made.token, language=None)

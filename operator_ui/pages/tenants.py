@@ -89,23 +89,27 @@ def _detail(one: ManagedTenant, quota: Quota | None) -> None:
         )
         of_this = {"tenant": tenant.id}
         links(quotas=of_this, jobs=of_this, webhooks=of_this, keys=of_this, audit=of_this)
-        _suspension(tenant.id, tenant.name, tenant.state)
+        _suspension(one)
 
 
 def _cap(quota: Quota | None) -> str:
     return "none" if quota is None or quota.concurrency is None else words.count(quota.concurrency)
 
 
-def _suspension(tenant_id: str, name: str, state: str) -> None:
+def _suspension(one: ManagedTenant) -> None:
+    tenant_id, name, state, version = one.tenant.id, one.tenant.name, one.tenant.state, one.version
     allowed = may("admin")
     if state == "suspended":
         if st.button("Let it go on", icon=":material/play_circle:", disabled=not allowed, key="resume"):
-            acts.act("POST", f"tenants/{tenant_id}/resume", done=f"{name} may begin new work again.")
+            body = {"state": "active", "version": version}
+            acts.act("PATCH", f"tenants/{tenant_id}", body=body, done=f"{name} may begin new work again.")
     else:
         with st.popover("Suspend …", icon=":material/pause_circle:", disabled=not allowed):
             st.write("It starts nothing new from then on. Reading and erasing go on: its people keep their rights.")
-            if st.button("Propose to suspend", type="primary", key="suspend"):
-                acts.act("POST", f"tenants/{tenant_id}/suspend", done=f"{name} is suspended.")
+            reason = st.text_area("Reason", max_chars=500, key="suspend-reason")
+            if st.button("Propose to suspend", type="primary", disabled=not reason.strip(), key="suspend"):
+                body = {"state": "suspended", "reason": reason.strip(), "version": version}
+                acts.act("PATCH", f"tenants/{tenant_id}", body=body, done=f"{name} is suspended.")
     roles("admin")
     st.caption("Suspending needs a second person.")
 
