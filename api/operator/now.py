@@ -16,6 +16,7 @@ from core.bootstrap import Parts
 from core.clock import now
 from core.errors import KeyProviderUnavailable, RoleMissing, Unauthenticated
 from core.ids import Prefix, public
+from core.operators import proposals
 from core.overview import duties as due
 from core.overview import work
 from core.workers import service as workers
@@ -113,6 +114,7 @@ class NowView(Struct, frozen=True, kw_only=True):
     dead_letters: int
     webhooks: WebhooksView
     duties: DutiesView
+    approvals: Annotated[int, Meta(description="Proposals that wait for a second person.")]
     keys: Annotated[str, Meta(description="Of the key provider: `ok` or `unavailable`.")]
     alerts: list[AlertView]
 
@@ -123,6 +125,7 @@ class _Figures:
 
     at: datetime
     keys: str
+    approvals: int
     lines: list[work.Line]
     hours: list[work.Hour]
     at_work: list[work.AtWork]
@@ -169,17 +172,19 @@ class NowController(Controller):
             dead_letters=found.dead_letters,
             webhooks=_webhooks(found.webhooks, found.at),
             duties=_duties(found.duties, found.at),
+            approvals=found.approvals,
             keys=found.keys,
             alerts=list(_alerts(found)),
         )
 
 
 async def _look(parts: Parts) -> _Figures:
-    keys = await _keys(parts)
+    keys, approvals = await _keys(parts), await _approvals(parts)
     async with parts.database.system() as session:
         return _Figures(
             at=now(),
             keys=keys,
+            approvals=approvals,
             lines=await work.lines(session),
             hours=await work.throughput(session),
             at_work=await work.at_work(session),
@@ -189,6 +194,13 @@ async def _look(parts: Parts) -> _Figures:
             duties=await due.duties(session),
             workers=await workers.living(session),
         )
+
+
+async def _approvals(parts: Parts) -> int:
+    if parts.database.operators is None:
+        return 0  # nobody can sign in here, so nobody has proposed anything
+    async with parts.database.operator() as session:
+        return await proposals.waiting(session)
 
 
 async def _keys(parts: Parts) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, select, update
+from sqlmodel import col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.audit import service as audit
@@ -150,6 +150,12 @@ async def get(ground: Ground, proposal_id: UUID) -> Proposal:
     if found is None:
         raise NotFound
     return found
+
+
+async def waiting(session: AsyncSession) -> int:
+    """How many wait for a second person. In an operator session."""
+    query = select(func.count()).where(Proposal.state == ProposalState.OPEN, col(Proposal.expires_at) > now())
+    return (await session.exec(query)).one()
 
 
 async def page(session: AsyncSession, *, state: str | None, before: UUID | None, limit: int) -> list[Proposal]:

@@ -86,8 +86,10 @@ async def test_beyond_the_plan_a_second_person_decides(api: Api) -> None:
     asked = await api.http.patch(_path(platform), headers=one.headers, json={**beyond, "reason": "They grow."})
     assert (asked.status_code, asked.json()["kind"]) == (202, "quota.above_plan")
     assert (await api.http.get(_path(platform), headers=one.headers)).json()["credits"] == 100
+    assert (await api.http.get("/operator/v1/now", headers=one.headers)).json()["approvals"] == 1
     path = f"/operator/v1/approvals/{asked.json()['id']}/approve"
     approved = await api.http.post(path, headers=other.headers, json={"reason": "Agreed with sales."})
     assert approved.json()["state"] == "executed", approved.text
     changed = (await api.http.get(_path(platform), headers=one.headers)).json()
     assert (changed["credits"], changed["weight"], changed["version"]) == (60_000, 2.0, 2)
+    assert (await api.http.get("/operator/v1/now", headers=one.headers)).json()["approvals"] == 0
