@@ -12,7 +12,7 @@ from api.auth import requires_scope
 from api.problems import ALWAYS, documented
 from api.wire import Erasure, Reference
 from core.bootstrap import Parts
-from core.errors import MalformedRequest, NotFound, ValidationFailed
+from core.errors import LegalHoldStands, MalformedRequest, NotFound, ValidationFailed
 from core.ids import Prefix, parse, public
 from core.rights import certify, erase
 from core.rights.models import ErasureReceiver, Step, Tombstone
@@ -113,7 +113,7 @@ class ErasureController(Controller):
         status_code=202,
         guards=[requires_scope("erasure:write")],
         summary="Erase several subjects",
-        responses=documented(*ALWAYS, MalformedRequest, ValidationFailed),
+        responses=documented(*ALWAYS, MalformedRequest, LegalHoldStands, ValidationFailed),
     )
     async def erase_cohort(
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], data: JSONBody[Cohort]

@@ -27,6 +27,7 @@ from api.exports import ExportController
 from api.headshots import HeadshotController
 from api.health import HealthController, Lookout
 from api.imports import ImportController, SubjectImportController
+from api.legal_holds import LegalHoldController, SubjectHoldController
 from api.limits import Limiter
 from api.metrics import Metrics, MetricsController
 from api.notices import NoticeController
@@ -36,6 +37,7 @@ from api.person_page import PersonLinkController, PersonPageController
 from api.photos import PhotoController, SubjectPhotoController
 from api.problems import HANDLERS
 from api.records import RecordsController
+from api.retention_policies import RetentionPolicyController, RetentionSimulationController
 from api.rights_requests import RightsRequestController
 from api.style_previews import StylePreviewController
 from api.styles import StyleController
@@ -46,6 +48,7 @@ from api.visible_marks import VisibleMarkController
 from api.webhooks import WebhookDeliveryController, WebhookEndpointController
 from api.well_known import WellKnownController
 from api.well_known_keys import WellKnownKeysController
+from api.well_known_retention import WellKnownRetentionController
 from core import logs
 from core.bootstrap import open_parts
 from core.intake.clean import Intake, IntakeLimits
@@ -86,6 +89,7 @@ TAGS = [
     Tag(name="Audit", description="What happened, as a log that cannot be rewritten unseen."),
     Tag(name="Rights requests", description="What people ask for under their law, and by when they get an answer."),
     Tag(name="Records", description="What reviewers ask for: one signed document, and who else processes."),
+    Tag(name="Retention", description="How long what is kept, what a change would delete, what must stay."),
     Tag(name="Operators", description="For whoever runs this service."),
     Tag(name="Health", description="For load balancers and orchestrators."),
 ]
@@ -171,6 +175,10 @@ def create_app(settings: Settings | None = None) -> Litestar:
             ErasureController,
             CertificateController,
             AuditController,
+            RetentionPolicyController,
+            RetentionSimulationController,
+            SubjectHoldController,
+            LegalHoldController,
         ],
     )
     return Edge(
@@ -186,6 +194,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             VerifyController,
             VerifyPageController,
             WellKnownController,
+            WellKnownRetentionController,
         ],
         dependencies={"parts": Provide(provide_parts, sync_to_thread=False)},
         exception_handlers=HANDLERS,

@@ -28,6 +28,7 @@ from core.errors import (
     ConsentRequired,
     Gone,
     IntakeBusy,
+    LegalHoldStands,
     NotFound,
     PayloadTooLarge,
     PhotoEmpty,
@@ -298,7 +299,7 @@ class PhotoController(Controller):
         "/{photo_id:str}",
         guards=[requires_scope("photos:write")],
         summary="Erase a photo",
-        responses=documented(*ALWAYS, NotFound, Gone),
+        responses=documented(*ALWAYS, NotFound, Gone, LegalHoldStands),
     )
     async def delete_photo(
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], photo_id: FromPath[str]

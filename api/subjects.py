@@ -16,7 +16,7 @@ from api.paging import Cursor, Limit
 from api.problems import ALWAYS, CREATING, PAGED, documented
 from api.wire import Email, Erasure, Jurisdiction, PersonName, Reference
 from core.bootstrap import Parts
-from core.errors import Gone, MalformedRequest, NotFound, ReferenceTaken, ValidationFailed
+from core.errors import Gone, LegalHoldStands, MalformedRequest, NotFound, ReferenceTaken, ValidationFailed
 from core.ids import Prefix, parse, public
 from core.rights import erase
 from core.subjects import access
@@ -209,7 +209,7 @@ class SubjectController(Controller):
         status_code=202,
         guards=[requires_scope("erasure:write")],
         summary="Erase a subject",
-        responses=documented(*ALWAYS, NotFound),
+        responses=documented(*ALWAYS, NotFound, LegalHoldStands),
     )
     async def erase_subject(
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], subject_id: FromPath[str]
@@ -217,6 +217,7 @@ class SubjectController(Controller):
         """Destroy the person's key, at once and for good; then jobs stop, and ciphertext and rows go.
 
         When this answers, nothing sealed for the person can be opened again. Repeat it to see how far it has come.
+        While a legal hold stands on them nothing happens, and the answer is 409 `legal_hold` with the day.
         """
         async with parts.database.tenant(caller.tenant_id) as session:
             tombstone = await erase.begin(

@@ -20,6 +20,7 @@ from core.clock import now
 from core.db import Instant
 from core.errors import SimulationRequired, TermOutOfRange, Unacceptable, VersionConflict
 from core.retention.shelves import Shelf, of_class
+from core.tenants import service as tenants
 from core.terms.models import RetentionPolicy, RetentionSimulation
 from core.terms.policy import RULES, DataClass, Term, policy
 from core.webhooks import service as webhooks
@@ -172,6 +173,17 @@ async def history(session: AsyncSession, tenant_id: UUID, data_class: DataClass)
         .order_by(col(RetentionPolicy.version).desc())
     )
     return list((await session.exec(query)).all())
+
+
+async def schedule(session: AsyncSession, tenant_id: UUID) -> list[tuple[DataClass, int, datetime | None]]:
+    """The terms of a tenant, and since when each counts; None: it is the default. Raises `NotFound`."""
+    await tenants.get_tenant(session, tenant_id)
+    found = []
+    for data_class in DataClass:
+        newest = (await history(session, tenant_id, data_class))[:1]
+        since = newest[0].changed_at if newest else None
+        found.append((data_class, (await policy(session, tenant_id, data_class)).seconds, since))
+    return found
 
 
 def _count(shelf: Shelf) -> str:

@@ -15,6 +15,7 @@ from core.rights.models import ExportState, Identity, PersonExport
 from core.rights.rules import Kind
 from core.tenants import service as tenants
 from core.tenants.models import Mode
+from core.terms import holds
 from core.terms.policy import DataClass, default_of
 from core.webhooks import service as webhooks
 from core.workers import service as workers
@@ -47,6 +48,7 @@ SLOTS: dict[str, Prefix] = {
     "erasure_id": Prefix.ERASURE,
     "certificate_id": Prefix.CERTIFICATE,
     "entry_id": Prefix.AUDIT_ENTRY,
+    "hold_id": Prefix.LEGAL_HOLD,
     "export_id": Prefix.EXPORT,
     "preview_id": Prefix.PREVIEW,
     "import_id": Prefix.IMPORT,
@@ -71,6 +73,10 @@ async def a_ready_export(parts: Parts, export: PersonExport, *, file: bytes = b"
         export.ready_at, export.expires_at = now(), now() + default_of(DataClass.EXPORT).length
         asset.expires_at = export.expires_at
         session.add_all((export, asset))
+
+
+# What stands in a path and is no id.
+WORDS = {"data_class": "photo"}
 
 
 async def a_world(api: Api, platform: Platform | None = None) -> World:
@@ -118,6 +124,15 @@ async def a_world(api: Api, platform: Platform | None = None) -> World:
             package=Package(manifest={}, manifest_sha256="", key_id="", photos={}, history={}),
             photo_ids=[],
         )
+    async with parts.database.tenant(tenant_id) as session:
+        hold = await holds.place(
+            session,
+            parts.keyring,
+            subject_id=await a_person(parts, platform),
+            reason="A claim.",
+            expires_at=now() + timedelta(days=30),
+            actor="test",
+        )
     erased_id = await a_person(parts, platform)
     certificate = await an_erasure(parts, platform, erased_id)
     async with parts.database.system() as session:
@@ -140,9 +155,11 @@ async def a_world(api: Api, platform: Platform | None = None) -> World:
         "erasure_id": erased_id,
         "certificate_id": certificate.id,
         "entry_id": certificate.entry_id,
+        "hold_id": hold.id,
         "export_id": export.id,
         "preview_id": preview.id,
         "import_id": taken_in.id,
         "worker_id": worker.id,
     }
-    return World(platform=platform, ids={name: public(SLOTS[name], value) for name, value in found.items()})
+    ids = {name: public(SLOTS[name], value) for name, value in found.items()}
+    return World(platform=platform, ids=ids | WORDS)
