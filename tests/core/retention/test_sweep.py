@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlmodel import col, select
@@ -314,3 +315,34 @@ async def test_a_leaf_loses_its_salt_and_its_person_and_every_proof_stays_valid(
         assert (await (await session.connection()).execute(text(left), {"size": size})).scalar_one() == 0
     assert (after.entry.leaf_hash, after.proof) == (before.entry.leaf_hash, before.proof)
     assert after.checkpoint.root_hash == before.checkpoint.root_hash
+
+
+async def test_with_many_rows_the_looks_go_by_the_indexes_that_are_there_for_them(
+    parts: Parts, administrator_url: str
+) -> None:
+    platform = await a_platform(parts)
+    (first,) = await _many(parts, platform, 1)
+    copied = ", ".join(
+        column.name for column in Photo.__table__.columns if column.name not in {"id", "expires_at", "created_at"}
+    )
+    administrator = await asyncpg.connect(administrator_url)
+    await administrator.execute(
+        f"INSERT INTO photo (id, created_at, expires_at, {copied})"  # noqa: S608 (the table's own columns)
+        f" SELECT gen_random_uuid(), now() - at, now() - at + interval '7 days', {copied} FROM photo,"
+        " LATERAL (SELECT n * interval '1 minute' AS at FROM generate_series(1, 5000) n) made WHERE id = $1",
+        first,
+    )
+    await administrator.execute("ANALYZE photo")
+    await administrator.close()
+    looks = {chore.name: chore.waiting() for chore in chores.CHORES}
+    async with parts.database.system() as session:
+        for chore, index in (
+            ("shorten:photo", "photo_kept_for"),
+            ("tell:photo", "photo_to_tell"),
+            ("erase:photo", "photo_kept_until"),
+            ("shorten:refused_photo", "photo_refused_for"),
+            ("erase:refused_photo", "photo_refused_until"),
+        ):
+            sql = looks[chore].replace(":now", f"'{now().isoformat()}'")
+            plan = (await (await session.connection()).execute(text(f"EXPLAIN {sql}"))).scalars().all()
+            assert any(f"using {index} on photo" in line for line in plan), plan
