@@ -322,9 +322,7 @@ async def test_with_many_rows_the_looks_go_by_the_indexes_that_are_there_for_the
 ) -> None:
     platform = await a_platform(parts)
     (first,) = await _many(parts, platform, 1)
-    copied = ", ".join(
-        column.name for column in Photo.__table__.columns if column.name not in {"id", "expires_at", "created_at"}
-    )
+    copied = ", ".join(name for name in Photo.model_fields if name not in {"id", "expires_at", "created_at"})
     administrator = await asyncpg.connect(administrator_url)
     await administrator.execute(
         f"INSERT INTO photo (id, created_at, expires_at, {copied})"  # noqa: S608 (the table's own columns)
