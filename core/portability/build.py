@@ -25,15 +25,17 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import now
+from core.consent.models import Consent
 from core.db import Database
 from core.errors import Gone, Unavailable
 from core.headshots.models import Headshot, HeadshotState
 from core.photos.models import Photo, PhotoState
 from core.portability.contents import headshot_path, photo_path
+from core.portability.models import PersonImport
 from core.portability.stream import Chapters
 from core.portability.writing import Picture, Writing
 from core.rights import checkpoints, exports
-from core.rights.models import ExportState, PersonExport
+from core.rights.models import ExportState, PersonExport, RightsRequest
 from core.storage.models import Asset, AssetState
 from core.storage.service import SealedStore
 from core.subjects import access
@@ -139,7 +141,17 @@ def _is_over(expires_at: datetime | None) -> bool:
 
 async def _note(session: AsyncSession, export: PersonExport, pictures: tuple[Picture, ...]) -> None:
     opened = [(one.asset.kind, one.asset.id) for one in pictures]
-    opened += [("identity", export.subject_id), ("rights_request", export.request_id)]
+    opened.append(("identity", export.subject_id))
+    words = select(RightsRequest.id).where(
+        RightsRequest.subject_id == export.subject_id,
+        col(RightsRequest.sealed_details).is_not(None) | col(RightsRequest.sealed_reason).is_not(None),
+    )
+    evidence = select(Consent.id).where(
+        Consent.subject_id == export.subject_id, col(Consent.sealed_evidence).is_not(None)
+    )
+    came = select(PersonImport.id).where(PersonImport.subject_id == export.subject_id)
+    for what, query in (("rights_request", words), ("consent", evidence), ("import", came)):
+        opened += [(what, row_id) for row_id in (await session.exec(query)).all()]
     for what, resource_id in opened:
         await access.note(
             session,

@@ -30,6 +30,7 @@ _OPENED: Final[Mapping[str, str]] = {
     "identity": "Your name, e-mail and reference",
     "export": "An export of everything",
     "rights_request": "What you wrote in a request",
+    "consent": "What was noted when you were asked",
     "import": "What came with you from another platform",
 }
 # Which picture of a headshot stands for it on the page; the others are linked beneath.

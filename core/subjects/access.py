@@ -37,6 +37,7 @@ _NAMED = {
     "headshot": Prefix.ASSET,
     "export": Prefix.ASSET,
     "identity": Prefix.SUBJECT,
+    "consent": Prefix.CONSENT,
     "import": Prefix.IMPORT,
 }
 

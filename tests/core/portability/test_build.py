@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from sqlmodel import select
+from typer.testing import CliRunner
 
 from core.bootstrap import Parts
 from core.clock import frozen_at, now
@@ -23,6 +24,7 @@ from core.rights.tables import tables_of_people
 from core.storage.models import Asset, AssetState
 from core.terms.policy import DataClass, default_of
 from core.webhooks.models import Event
+from infra.cli import app
 from infra.verify_certificate import NotVerified, read_keys
 from infra.verify_export import verify
 from tests.core.portability.exporting import DETAILS, Story, opened, rows
@@ -74,7 +76,7 @@ async def test_an_export_holds_everything_and_verifies(parts: Parts, tmp_path: P
     assert "Your face was not changed" in headshot["in_words"][0]
     # What was opened for it is in the log of openings, before it was opened.
     openings = [one for one in rows(files, "data/access-log.json") if one["why"] == "export"]
-    assert {"photo", "headshot", "identity", "rights_request"} == {one["what"] for one in openings}
+    assert {"photo", "headshot", "identity", "rights_request", "consent"} == {one["what"] for one in openings}
     # And nothing of how the service works inside.
     everything = b"".join(files.values())
     for word in (b"wrapped_key", b"object_name", b"token_sha256", b'reference_index"', b"tenant_id"):
@@ -322,3 +324,23 @@ async def test_memory_does_not_grow_with_the_export(parts: Parts) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 * len(large), peak
+
+
+async def test_the_command_says_whether_an_export_holds(parts: Parts, tmp_path: Path) -> None:
+    story = await Story.begin(parts)
+    await story.build()
+    file, keys = tmp_path / "export.zip", tmp_path / "keys.json"
+    file.write_bytes(await story.file())
+    keys.write_text(json.dumps({"keys": await parts.keyring.signing.key_set()}))
+    runner = CliRunner()
+    held = runner.invoke(app, ["verify-export", str(file)])
+    assert held.exit_code == 0, held.output
+    assert "VERIFIED" in held.output
+    assert "each in the log" in held.output
+    keys.write_text('{"keys": []}')
+    assert runner.invoke(app, ["verify-export", str(file)]).exit_code == 1
+    assert runner.invoke(app, ["verify-export", str(tmp_path / "none.zip"), "--keys", str(keys)]).exit_code == 1
+    file.write_bytes(b"PK")
+    keys.write_text(json.dumps({"keys": await parts.keyring.signing.key_set()}))
+    refused = runner.invoke(app, ["verify-export", str(file)])
+    assert (refused.exit_code, "NOT VERIFIED: form" in refused.output) == (1, True)

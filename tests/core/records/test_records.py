@@ -1,6 +1,8 @@
 """The records for reviewers: what they say of a platform's past, that they hold, and that nobody is in them."""
 
+import asyncio
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -169,3 +171,31 @@ async def test_a_change_of_subprocessors_is_told_ahead_and_can_be_objected_to(pa
     )
     assert document["subprocessors"]["answer"]["reason_code"] == "country"
     assert document["subprocessors"]["upcoming"]["version"] == 2
+
+
+async def test_a_list_is_published_by_command(
+    parts: Parts, tmp_path: Path, settings_env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "subprocessors.json"
+    file.write_text(json.dumps([HOST]))
+    soon, late = (f"{now() + timedelta(days=days):%Y-%m-%d}" for days in (1, 40))
+    said = []
+    for day in (soon, soon, late):
+        done = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "infra.cli",
+            "publish-subprocessors",
+            str(file),
+            "--effective",
+            day,
+            env=settings_env,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await done.communicate()
+        said.append((done.returncode, out.decode()))
+    assert [code for code, _ in said] == [0, 1, 0], said
+    assert "Version 1" in said[0][1]
+    assert "notice_days" in said[1][1]
+    assert "Version 2" in said[2][1]
