@@ -29,7 +29,8 @@ _CSS: Final = """
   .lk-who { font-size: .88rem; line-height: 1.45; }
   .lk-who a { color: inherit; text-decoration: underline; text-underline-offset: 2px; }
   .lk-who .quiet { opacity: .7; }
-  .lk-steps { list-style: none; margin: 0; padding: 0; }
+  .lk-steps { list-style: none !important; margin: 0 !important; padding: 0 !important; }
+  .lk-steps li { margin: 0 !important; }
   .lk-steps li { display: grid; grid-template-columns: 1.4rem 1fr auto; gap: .4rem; padding: .38rem 0;
     border-bottom: 1px solid rgb(128 140 145 / .22); }
   .lk-steps .at { opacity: .7; font-size: .88em; white-space: nowrap; }

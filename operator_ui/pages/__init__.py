@@ -14,6 +14,7 @@ from operator_ui.pages import (
     now,
     operators,
     quotas,
+    retention,
     rights,
     tenants,
     webhooks,
@@ -38,6 +39,7 @@ PAGES: Final[dict[str, list[Page]]] = {
     "People": [
         Page("Rights requests", ":material/gavel:", "rights", rights.show),
         Page("Erasures", ":material/delete_forever:", "erasures", erasures.show),
+        Page("Retention", ":material/auto_delete:", "retention", retention.show),
     ],
     "Platforms": [
         Page("Tenants", ":material/business:", "tenants", tenants.show),

@@ -88,7 +88,7 @@ def _detail(one: ManagedTenant, quota: Quota | None) -> None:
             )
         )
         of_this = {"tenant": tenant.id}
-        links(quotas=of_this, jobs=of_this, webhooks=of_this, keys=of_this, audit=of_this)
+        links(quotas=of_this, jobs=of_this, webhooks=of_this, keys=of_this, retention=of_this, audit=of_this)
         _suspension(one)
 
 
