@@ -233,7 +233,7 @@ async def _open_to_owner(connection: AsyncConnection, found: list[schema.Found])
     for before, after in (("NO FORCE", "DISABLE"), ("FORCE", "ENABLE")):
         for table in found:
             name = f'"{table.space}"."{table.name}"'
-            if table.tenant_column or table.space == "keystore":
+            if table.forced:
                 await connection.execute(text(f"ALTER TABLE {name} {before} ROW LEVEL SECURITY"))
             await connection.execute(text(f"ALTER TABLE {name} {after} TRIGGER USER"))
         if before == "NO FORCE":

@@ -8,7 +8,7 @@ from typing import Any
 _NOT_COPIED = ("alembic_version", "restoration")
 
 _TABLES = """
-SELECT relation.oid AS oid, space.nspname AS space, relation.relname AS name,
+SELECT relation.oid AS oid, relation.relforcerowsecurity AS forced, space.nspname AS space, relation.relname AS name,
        array(SELECT field.attname FROM pg_attribute AS field
              WHERE field.attrelid = relation.oid AND field.attnum > 0 AND NOT field.attisdropped
                AND field.attgenerated = '' ORDER BY field.attnum)::text[] AS columns
@@ -31,12 +31,13 @@ WHERE reference.contype = 'f' AND child.oid <> parent.oid
 
 @dataclass(frozen=True)
 class Found:
-    """One table of the database."""
+    """One table of the database. forced: row-level security binds its owner as well."""
 
     oid: int
     space: str
     name: str
     columns: tuple[str, ...]
+    forced: bool
 
     @property
     def full(self) -> str:
@@ -54,7 +55,7 @@ class Found:
 async def tables(connection: Any, *spaces: str) -> list[Found]:
     """All tables of these schemas that a backup holds. Any role may ask."""
     rows = await connection.fetch(_TABLES, list(spaces), list(_NOT_COPIED))
-    return [Found(row["oid"], row["space"], row["name"], tuple(row["columns"])) for row in rows]
+    return [Found(row["oid"], row["space"], row["name"], tuple(row["columns"]), row["forced"]) for row in rows]
 
 
 async def in_order(connection: Any, found: list[Found]) -> list[Found]:
