@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 tenant_app = typer.Typer(no_args_is_help=True, help="The platforms that Likeness serves.")
 app.add_typer(tenant_app, name="tenant")
+operator_app = typer.Typer(no_args_is_help=True, help="The people who run Likeness.")
+app.add_typer(operator_app, name="operator")
 models_app = typer.Typer(no_args_is_help=True, help="The diffusion models that may run.")
 app.add_typer(models_app, name="models")
 
@@ -201,6 +203,23 @@ def _print_facts(facts: dict[str, Any], *, as_json: bool) -> None:
         typer.echo(json.dumps(facts, indent=2))
     else:
         typer.echo("\n".join(f"{name:<14}{value}" for name, value in facts.items()))
+
+
+@operator_app.command("invite")
+def operator_invite(
+    email: str,
+    *,
+    name: Annotated[str, typer.Option(help="What colleagues call them.")] = "Operator",
+    role: Annotated[str, typer.Option(help="viewer, support, privacy_officer or admin.")] = "admin",
+) -> None:
+    """Print a link by which somebody becomes an operator, or gets a new password and authenticator.
+
+    It asks for no second person: whoever has the machine has everything. It is in the log of acts.
+    """
+    from infra.local.first_admin import machine_link
+
+    _know_instance()
+    typer.echo(_run(machine_link(name=name, email=email, role=role)))
 
 
 @app.command("verify-certificate")

@@ -106,6 +106,29 @@ async def invite(
     return token, made
 
 
+async def from_machine(database: Database, keyring: Keyring, *, name: str, email: str, role: Role) -> tuple[str, bool]:
+    """A link from whoever has the machine, for whom no second person is asked: its token, and whether it is a renewal.
+
+    An operator who has this address gets new credentials by it, and keeps name and role; anybody else becomes one.
+    """
+    index = await staff.email_index(keyring, email)
+    async with database.operator() as session:
+        query = select(OperatorAccount).where(OperatorAccount.email_index == index)
+        account = (await session.exec(query)).first()
+        if account is None:
+            token, _ = await invite(session, keyring, name=name, email=email, role=role, invited_by="machine")
+        else:
+            await session.exec(delete(OperatorInvitation).where(col(OperatorInvitation.email_index) == index))
+            token, made = _make(session, role=Role(account.role), invited_by="machine", lives=FIRST_LINK)
+            made.operator_id, made.name, made.email_index = account.id, account.name, index
+            made.sealed_email = await staff.seal(keyring, "email", account.id, email.strip().encode())
+            await session.flush()
+            facts: dict[str, Fact] = {"operator": account.id.hex}
+            await record.append(session, kind="operator.renewal", actor="machine", facts=facts)
+        record.sign_after_commit(session, database, keyring)
+    return token, account is not None
+
+
 async def accept(
     database: Database,
     keyring: Keyring,

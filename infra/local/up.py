@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 
+from infra.local.first_admin import first_admin_link
 from infra.local.home import Home
 from infra.local.supervisor import Supervisor
 
@@ -27,6 +28,8 @@ async def up(home: Home) -> None:
     try:
         async with Supervisor(home, say=_say, console=True) as instance:
             _welcome(instance)
+            if (link := await first_admin_link(instance.settings)) is not None:
+                _say(f"Nobody runs it yet. For an hour, and once, this link makes the first admin:\n  {link}\n")
             await asyncio.Event().wait()
     except asyncio.CancelledError:
         if not asked.is_set():
