@@ -123,6 +123,8 @@ def test_a_running_instance_is_well_and_says_where_everything_is(
     assert set(states.values()) <= {"well", "off"}
     token_file = likeness.home / "run" / "operator_token"
     assert str(token_file) in likeness.said()
+    wait_until(lambda: "/join?token=lkoi_" in likeness.said(), seconds=30)
+    assert likeness.said().count("lkoi_") == 1
     assert token_file.read_text().strip() not in likeness.said()
     for path in (likeness.home / "run").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
