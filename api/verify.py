@@ -58,7 +58,9 @@ class Layer(Struct, frozen=True, kw_only=True):
 
     state: Annotated[str, Meta(examples=["valid"])]
     codes: Annotated[list[str], Meta(description="Manifest: C2PA's codes of what does not hold.")] = []
-    signed_by: Annotated[str | None, Meta(description="Manifest: the organisation in the certificate.")] = None
+    signed_by: Annotated[
+        str | None, Meta(description="Manifest: the organisation in the certificate, where it is ours.")
+    ] = None
     certainty: Annotated[
         float | None, Meta(description="Watermark: standard deviations above what chance gives.", examples=[18.2])
     ] = None

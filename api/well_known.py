@@ -18,6 +18,9 @@ class Directory(Struct, frozen=True, kw_only=True):
     """Where everything is."""
 
     trust_anchors: Annotated[str, Meta(description="Certificates of the roots, in PEM, old ones included.")]
+    time_stamp_anchors: Annotated[
+        str, Meta(description="Certificates of the authorities whose time stamps count, in PEM. Empty without any.")
+    ]
     keys: Annotated[str, Meta(description="Keys of erasure certificates and of the audit log's checkpoints.")]
     verify: Annotated[str, Meta(description="Check a picture here.")]
     page: Annotated[str, Meta(description="The same for people.")]
@@ -39,6 +42,7 @@ class WellKnownController(Controller):
         return Response(
             Directory(
                 trust_anchors=f"{root}/.well-known/likeness/trust-anchors.pem",
+                time_stamp_anchors=f"{root}/.well-known/likeness/time-stamp-anchors.pem",
                 keys=f"{root}/.well-known/likeness/keys",
                 verify=f"{root}/v1/verify",
                 page=f"{root}/verify",
@@ -57,4 +61,16 @@ class WellKnownController(Controller):
     async def read_trust_anchors(self, parts: NamedDependency[Parts]) -> Response[str]:
         """The certificate of every root that ever signed here, oldest first. Give them to your C2PA reader."""
         pem = "".join(await parts.provenance.anchors())
+        return Response(pem, media_type="application/x-pem-file", headers=_KEPT)
+
+    @get(
+        "/time-stamp-anchors.pem",
+        summary="Read the time-stamp anchors",
+        media_type="application/x-pem-file",
+        responses=documented(),
+        sync_to_thread=True,
+    )
+    def read_time_stamp_anchors(self, parts: NamedDependency[Parts]) -> Response[str]:
+        """The roots of the time-stamping authorities that are trusted here, apart from those that sign pictures."""
+        pem = parts.provenance.time_stamp_anchors()
         return Response(pem, media_type="application/x-pem-file", headers=_KEPT)

@@ -193,6 +193,8 @@ class ProvenanceSettings(BaseSettings):
     """How headshots are signed.
 
     time_stamp_url: an RFC 3161 authority. With it a signature outlives its certificate, which may then be short-lived.
+    time_stamp_anchors: a file with the roots of that authority, in PEM: whose time stamps count. They make no signature
+        ours.
     signer_days: how long a tenant's certificate is good for; without time stamps, what it signed is as long.
     rotate_days: after how many days a tenant's certificate is replaced.
     checks_per_minute: pictures that one stranger may have checked.
@@ -200,6 +202,7 @@ class ProvenanceSettings(BaseSettings):
 
     model_config = _group("PROVENANCE")
     time_stamp_url: str | None = None
+    time_stamp_anchors: Path | None = None
     signer_days: int = Field(default=10 * 365, ge=1, le=20 * 365)
     rotate_days: int = Field(default=365, ge=1)
     checks_per_minute: int = Field(default=20, ge=1)

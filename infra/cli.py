@@ -304,6 +304,9 @@ def verify(
     anchors: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Trust anchors in PEM: then nothing else is asked.")
     ] = None,
+    time_anchors: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="With --anchors: roots whose time stamps count.")
+    ] = None,
     locale: Annotated[str, typer.Option(help="Language of the card: en, de, fr or es.")] = "en",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -315,7 +318,15 @@ def verify(
     running = "LIKENESS_DATABASE_URL" in os.environ
     try:
         pem = anchors.read_text() if anchors is not None else None
-        asking = check(file.read_bytes(), home=Home.from_environment(), anchors=pem, locale=locale, running=running)
+        stamps = time_anchors.read_text() if time_anchors is not None else ""
+        asking = check(
+            file.read_bytes(),
+            home=Home.from_environment(),
+            anchors=pem,
+            locale=locale,
+            running=running,
+            time_stamps=stamps,
+        )
         found = _run(asking)
     except LikenessError as error:
         _fail(error.detail)

@@ -25,7 +25,7 @@ from infra.local.home import Home
 from infra.local.remembered import private_folder, write_private
 
 _CONTEXT: Final = b"likeness.verification-kit.v1"
-_ANCHORS, _KEY = "trust-anchors.pem", "watermark.key.wrapped"
+_ANCHORS, _TIME, _KEY = "trust-anchors.pem", "time-stamp-anchors.pem", "watermark.key.wrapped"
 
 
 async def keep_kit(home: Home, settings: Mapping[str, str]) -> None:
@@ -48,6 +48,7 @@ async def keep_kit(home: Home, settings: Mapping[str, str]) -> None:
     folder = home.folder / "verify"
     private_folder(folder)
     write_private(folder / _ANCHORS, "".join(anchors))
+    write_private(folder / _TIME, provenance.time_stamp_anchors())
     kept = {
         "keys_url": settings["LIKENESS_KEYS_URL"],
         "version": wrapped.version,
@@ -56,20 +57,25 @@ async def keep_kit(home: Home, settings: Mapping[str, str]) -> None:
     write_private(folder / _KEY, json.dumps(kept))
 
 
-async def check(data: bytes, *, home: Home, anchors: str | None, locale: str, running: bool) -> dict[str, Any]:
+async def check(
+    data: bytes, *, home: Home, anchors: str | None, locale: str, running: bool, time_stamps: str = ""
+) -> dict[str, Any]:
     """The verdict on a file, as JSON members.
 
-    anchors: certificates in PEM; then only they are asked. running: whether the environment leads to an instance.
+    anchors: certificates in PEM; then only they are asked, and time_stamps for whose time stamps
+    count. running: whether the environment leads to an instance.
     Raises LocalError where there is nothing to check with, and what `Checker.examine` raises for what is no picture.
     """
     checker = Checker(Intake(IntakeLimits()))
     if anchors is not None:
-        report = await verify_offline(data, checker=checker, anchors=[anchors], key=None, locale=locale)
+        report = await verify_offline(
+            data, checker=checker, anchors=[anchors], key=None, locale=locale, time_stamps=time_stamps
+        )
     elif running:
         report = await _ask_instance(data, checker=checker, locale=locale)
     else:
-        kept, key = await _kit(home)
-        report = await verify_offline(data, checker=checker, anchors=[kept], key=key, locale=locale)
+        kept, stamps, key = await _kit(home)
+        report = await verify_offline(data, checker=checker, anchors=[kept], key=key, locale=locale, time_stamps=stamps)
     layers = {name: value for name, value in asdict(report).items() if value and name != "verdict"}
     return {"verdict": report.verdict.value, "summary": report.summary, **layers}
 
@@ -81,10 +87,11 @@ async def _ask_instance(data: bytes, *, checker: Checker, locale: str) -> Report
         return await verify(data, declared_type=None, checker=checker, provenance=parts.provenance, locale=locale)
 
 
-async def _kit(home: Home) -> tuple[str, bytes]:
+async def _kit(home: Home) -> tuple[str, str, bytes]:
     folder = home.folder / "verify"
     try:
         anchors = (folder / _ANCHORS).read_text()
+        stamps = (folder / _TIME).read_text() if (folder / _TIME).exists() else ""
         kept = json.loads((folder / _KEY).read_text())
     except FileNotFoundError:
         raise LocalError(
@@ -93,4 +100,4 @@ async def _kit(home: Home) -> tuple[str, bytes]:
         ) from None
     provider = open_provider(KeySettings(url=kept["keys_url"]), environment="development")
     wrapped = Wrapped(kept["version"], base64.b64decode(kept["data"]))
-    return anchors, await provider.unwrap(wrapped, context=_CONTEXT)
+    return anchors, stamps, await provider.unwrap(wrapped, context=_CONTEXT)

@@ -35,6 +35,7 @@ def new_root(moment: datetime) -> Credential:
     not_after = moment + ROOT_TERM
     builder = (
         _builder(name, name, key.public_key(), moment=moment, not_after=not_after)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
     )
@@ -69,7 +70,6 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(moment - _EARLIER)
         .not_valid_after(not_after)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 

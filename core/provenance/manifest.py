@@ -6,7 +6,6 @@ Sources: C2PA 2.2 (actions v2, soft binding), CAWG Training and Data Mining 1.1,
 import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-from uuid import uuid4
 
 Ledger = Sequence[Mapping[str, Any]]
 
@@ -23,7 +22,7 @@ _ACTIONS: Final = {
 }
 # The least that a ledger line may say outside: figures of a face's light or geometry stay with us.
 _PUBLIC_MEMBERS: Final = frozenset(
-    {"region", "action", "source", "share", "style", "style_version", "model", "model_sha256", "marks", "method"}
+    {"region", "action", "source", "share", "style", "style_version", "model", "model_sha256", "marks"}
 )
 
 
@@ -58,7 +57,6 @@ def definition(ledger: Ledger, *, mark: bytes, media_type: str, training_allowed
                 "label": "photo",
                 "title": "photo",
                 "format": "image/jpeg",
-                "instance_id": f"xmp:iid:{uuid4()}",
                 "relationship": "parentOf",
             }
         ],
@@ -85,10 +83,8 @@ def _actions(ledger: Ledger) -> list[dict[str, Any]]:
     for line in ledger:
         if line["action"] == "carried":
             continue  # a mark of the photo's own: nothing was done
-        action: dict[str, Any] = {
-            "action": _ACTIONS.get(str(line["action"]), "c2pa.edited"),
-            "description": f"{line['region']}: {line['action']}",
-        }
+        # Which region it was done to stands in the ledger; to say it twice would cost a small file half a per cent.
+        action: dict[str, Any] = {"action": _ACTIONS.get(str(line["action"]), "c2pa.edited")}
         if line.get("source") in {"generated", "procedural"}:
             action["digitalSourceType"] = digital_source_type([line])
         if line.get("model"):

@@ -87,6 +87,11 @@ class Provenance:
             found = await self._keys.certificates(DeploymentPurpose.ROOT)
         return found
 
+    def time_stamp_anchors(self) -> str:
+        """The certificates, in PEM, of the authorities whose time stamps count; empty when none was named."""
+        named = self.settings.time_stamp_anchors
+        return "" if named is None else named.read_text()
+
     async def credential(self, tenant_id: UUID) -> Credential:
         """What signs this tenant's pictures now. A signer past its day is replaced first, without anybody's asking."""
         async with self._database.tenant(tenant_id) as session:

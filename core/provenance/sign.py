@@ -5,6 +5,7 @@ from functools import cache
 
 import c2pa
 
+from core.errors import Unavailable
 from core.provenance.certificates import Credential
 from core.provenance.manifest import Ledger, definition, digital_source_type
 from core.provenance.xmp import packet, with_packet
@@ -40,7 +41,8 @@ def sign(
         version: of this software.
 
     Raises:
-        c2pa.C2paError: the file is no picture, the credential does not fit, or the authority does not answer.
+        c2pa.C2paError: the file is no picture, or the credential does not fit.
+        Unavailable: no time stamp is to be had from the authority; nothing leaves without one that should have it.
     """
     said = packet(source_type=digital_source_type(ledger), training_allowed=training_allowed)
     manifest = definition(ledger, mark=mark, media_type=media_type, training_allowed=training_allowed, version=version)
@@ -54,7 +56,12 @@ def sign(
     )
     signed = io.BytesIO()
     with signer, c2pa.Builder(manifest, _context()) as builder:
-        builder.sign(signer, media_type, io.BytesIO(with_packet(data, media_type, said)), signed)
+        try:
+            builder.sign(signer, media_type, io.BytesIO(with_packet(data, media_type, said)), signed)
+        except c2pa.C2paError.Signature:
+            if time_stamps is None:
+                raise
+            raise Unavailable("The time-stamping authority gave no time stamp.") from None
     return signed.getvalue()
 
 

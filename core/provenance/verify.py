@@ -130,15 +130,27 @@ class Checker:
             self._room += 1
 
     async def examine(
-        self, data: bytes, *, declared_type: str | None, anchors: Sequence[str], key: bytes | None
+        self,
+        data: bytes,
+        *,
+        declared_type: str | None,
+        anchors: Sequence[str],
+        key: bytes | None,
+        time_stamps: str = "",
     ) -> Evidence:
         """What a file says of itself.
 
         anchors: the certificates, in PEM, that make a manifest ours. key: of the watermark; None does not look for it.
+        time_stamps: the certificates, in PEM, of the authorities whose time stamps count.
         Raises what `Intake.clean` raises.
         """
         source_format = admit(data, declared_type=declared_type, limits=self._intake.limits)
-        asked = {"task": "manifest", "media_type": f"image/{source_format}", "anchors": "".join(anchors)}
+        asked = {
+            "task": "manifest",
+            "media_type": f"image/{source_format}",
+            "anchors": "".join(anchors),
+            "time_stamps": time_stamps,
+        }
         async with self._free:
             manifest, watermark = await _both(
                 _ask(data, asked), self._watermark(data, declared_type=declared_type, key=key)
@@ -161,6 +173,7 @@ async def verify(
         declared_type=declared_type,
         anchors=await provenance.anchors(),
         key=await provenance.watermark_key(),
+        time_stamps=provenance.time_stamp_anchors(),
     )
     of_file = await provenance.standing_of_file(data)
     of_marks = [await provenance.standing_of_mark(mark) for mark in evidence.marks]
@@ -172,10 +185,10 @@ async def verify(
 
 
 async def verify_offline(
-    data: bytes, *, checker: Checker, anchors: Sequence[str], key: bytes | None, locale: str
+    data: bytes, *, checker: Checker, anchors: Sequence[str], key: bytes | None, locale: str, time_stamps: str = ""
 ) -> Report:
     """The answer that the published anchors allow, and the watermark key where one has it. Raises as `examine`."""
-    evidence = await checker.examine(data, declared_type=None, anchors=anchors, key=key)
+    evidence = await checker.examine(data, declared_type=None, anchors=anchors, key=key, time_stamps=time_stamps)
     limits = [_OFFLINE] if evidence.marks else []
     if key is None:
         limits.append("The invisible mark was not looked for: that takes the key of the service.")

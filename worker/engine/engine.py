@@ -25,6 +25,7 @@ class Model(Protocol):
     """A loaded model, as the studio sees it.
 
     Attributes:
+        name: as it was pinned.
         size: side in px that it was made for.
         steps: of the scheduler, per picture.
         guidance: classifier-free guidance scale.
@@ -33,6 +34,8 @@ class Model(Protocol):
         digest: of the files that were pinned.
     """
 
+    @property
+    def name(self) -> str: ...  # noqa: D102
     @property
     def size(self) -> int: ...  # noqa: D102
     @property

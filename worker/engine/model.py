@@ -27,7 +27,7 @@ class LoadedModel:
         attention: auto, or a kernel by name.
         max_rows: model rows in a pass, at most.
         fit: measured at start-up.
-        digest: of the pinned files; empty for one that was never on disk.
+        name, digest: as it was pinned; empty for one that was never on disk.
     """
 
     modules: Modules
@@ -38,6 +38,7 @@ class LoadedModel:
     guidance: float
     strength: float
     slots_each: int
+    name: str = ""
     digest: str = ""
 
     @property
@@ -83,10 +84,10 @@ def open_model(settings: ModelSettings) -> LoadedModel:
         raise ValueError("the settings name no model")
     manifest = require_pinned(settings.path, settings.registry)
     modules = load(settings.path, choice=settings.scheduler, precision=settings.precision)
-    return prepare(modules, settings, digest=manifest.digest)
+    return prepare(modules, settings, name=manifest.name, digest=manifest.digest)
 
 
-def prepare(modules: Modules, settings: ModelSettings, *, digest: str = "") -> LoadedModel:
+def prepare(modules: Modules, settings: ModelSettings, *, name: str = "", digest: str = "") -> LoadedModel:
     """Measure a loaded model and set its cap."""
     forward = Forward(modules, mode=settings.mode, attention=settings.attention)
     fit = measure(lambda rows: forward(blank(modules, rows)), device=modules.device, most=settings.max_rows)
@@ -100,6 +101,7 @@ def prepare(modules: Modules, settings: ModelSettings, *, digest: str = "") -> L
         guidance=settings.guidance,
         strength=settings.strength,
         slots_each=max(2, int(cap.rows * settings.tenant_share)),
+        name=name,
         digest=digest,
     )
 

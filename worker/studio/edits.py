@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from core.headshots.styles import Retouch, Style
+from worker.engine.engine import Model
 from worker.studio import retouch
 from worker.studio.light import Recipe
 
@@ -19,7 +20,7 @@ class Done:
         likeness: the still-me gate's figures.
         touched: by the retouch.
         clothes: share of the square whose clothes were generated; None where they are the person's own.
-        generated: a model repainted the backdrop.
+        painter: the model that repainted the backdrop, and clothes where they are generated; None without one.
         sandbox: the sandbox mark was written across.
         corner: share of the square that the platform's visible mark covers; None without one.
         stamped: the invisible mark was laid.
@@ -28,7 +29,7 @@ class Done:
     likeness: dict[str, float]
     touched: retouch.Touched
     clothes: float | None
-    generated: bool
+    painter: Model | None
     sandbox: bool
     corner: float | None
     stamped: bool
@@ -57,10 +58,11 @@ def list_edits(sitting: "Sitting", style: Style, recipe: Recipe, done: Done) -> 
         {
             "region": "background",
             "action": "replaced",
-            "source": "generated" if done.generated else "procedural",
+            "source": "procedural" if done.painter is None else "generated",
             "share": 1 - person,
             "style": style.name,
             "style_version": style.version,
+            **_model(done.painter),
         },
     ]
     if sitting.framed.invented > 0:
@@ -70,7 +72,7 @@ def list_edits(sitting: "Sitting", style: Style, recipe: Recipe, done: Done) -> 
     if done.touched.share > 0:
         lines.insert(1, _retouch_line(done.touched, style.retouch))
     if done.clothes is not None:
-        _note_clothes(lines, style, done.clothes)
+        _note_clothes(lines, style, done.clothes, done.painter)
     if done.corner is not None:
         lines.append({"region": "corner", "action": "marked", "source": "mark", "share": done.corner})
     if done.stamped:
@@ -91,10 +93,15 @@ def _retouch_line(touched: retouch.Touched, level: Retouch) -> dict[str, Any]:
     }
 
 
-def _note_clothes(lines: list[dict[str, Any]], style: Style, share: float) -> None:
+def _note_clothes(lines: list[dict[str, Any]], style: Style, share: float, painter: Model | None) -> None:
     """Say that clothes were generated, and call their own what is left of the body: hair and skin."""
     place = next(place for place, line in enumerate(lines) if line["region"] == "hair_and_body")
     own = lines[place]
     lines[place] = {**own, "region": "hair_and_skin", "share": max(own["share"] - share, 0.0)}
     clothes = {"region": "clothes", "action": "generated", "source": "generated", "share": share}
-    lines.insert(place + 1, {**clothes, "attire": style.attire.value})
+    lines.insert(place + 1, {**clothes, "attire": style.attire.value, **_model(painter)})
+
+
+def _model(painter: Model | None) -> dict[str, str]:
+    """Which model it was, by its name and one digest over all of its files."""
+    return {} if painter is None else {"model": painter.name, "model_sha256": painter.sha256}

@@ -191,6 +191,7 @@ async def make(  # noqa: PLR0913 (a headshot is made from that many facts)
             framed = replace(sitting.framed, picture=touched.picture)
             own = await asyncio.to_thread(face_lock.own_pixels, framed, recipe)
     check("backdrop", 0.2)
+    painter = engine.model
     with _timed(timings, "backdrop"):
         behind = await _backdrop(style, brush, check=check)
     check("composite", 0.6)
@@ -231,7 +232,7 @@ async def make(  # noqa: PLR0913 (a headshot is made from that many facts)
             likeness=likeness.figures(),
             touched=touched,
             clothes=None if worn is None else float((worn[1] > 0).mean()),
-            generated=engine.model is not None,
+            painter=painter,
             sandbox=sandbox,
             corner=corner,
             stamped=stamp is not None,
