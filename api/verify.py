@@ -43,7 +43,12 @@ from core.provenance.card import best_locale
 from core.provenance.verify import Checker, Report, verify
 
 _STATIC = Path(__file__).resolve().parent / "static"
-_ASSETS = {"verify.js": "text/javascript", "verify.css": "text/css", "mark.svg": "image/svg+xml"}
+_ASSETS = {
+    "verify.js": "text/javascript",
+    "verify-words.js": "text/javascript",
+    "verify.css": "text/css",
+    "mark.svg": "image/svg+xml",
+}
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

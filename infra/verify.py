@@ -76,7 +76,7 @@ async def check(
     else:
         kept, stamps, key = await _kit(home)
         report = await verify_offline(data, checker=checker, anchors=[kept], key=key, locale=locale, time_stamps=stamps)
-    layers = {name: value for name, value in asdict(report).items() if value and name != "verdict"}
+    layers = {name: value for name, value in asdict(report).items() if value and name not in {"verdict", "summary"}}
     return {"verdict": report.verdict.value, "summary": report.summary, **layers}
 
 

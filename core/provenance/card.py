@@ -36,7 +36,7 @@ _SENTENCES: Final[Mapping[str, tuple[str, str, str, str]]] = {
         "Your hair and clothes are your own; only the light on them was adjusted.",
         "Haare und Kleidung sind Ihre eigenen; nur das Licht darauf wurde angepasst.",
         "Vos cheveux et vos vêtements sont les vôtres ; seule la lumière a été ajustée.",
-        "Su pelo y su ropa son los suyos; solo se ajustó la luz.",
+        "Su pelo y su ropa son suyos; solo se ajustó la luz.",
     ),
     "hair_and_skin:light": (
         "Your hair and skin are your own; only the light on them was adjusted.",
@@ -78,7 +78,7 @@ _SENTENCES: Final[Mapping[str, tuple[str, str, str, str]]] = {
         "A visible mark was laid over it.",
         "Ein sichtbares Zeichen wurde darübergelegt.",
         "Une marque visible y a été apposée.",
-        "Se le superpuso una marca visible.",
+        "Se superpuso una marca visible.",
     ),
     "corner:marked": (
         "A company’s mark was laid over one corner.",
@@ -88,7 +88,7 @@ _SENTENCES: Final[Mapping[str, tuple[str, str, str, str]]] = {
     ),
     "all_but_face:watermarked": (
         "An invisible mark outside the face says that this picture was edited.",
-        "Ein unsichtbares Zeichen außerhalb des Gesichts sagt, dass dieses Bild bearbeitet wurde.",
+        "Ein unsichtbares Zeichen außerhalb des Gesichts weist darauf hin, dass dieses Bild bearbeitet wurde.",
         "Une marque invisible, hors du visage, indique que cette image a été retouchée.",
         "Una marca invisible, fuera del rostro, indica que esta imagen fue editada.",
     ),

@@ -26,6 +26,7 @@ from core.intake.clean import Intake, admit
 from core.intake.converse import child_of, converse
 from core.provenance.card import card
 from core.provenance.service import Provenance, Standing
+from core.provenance.words import LIMITS, NOT_LOOKED, OFFLINE, SUMMARIES, Said, in_locale
 
 _CHILD: Final = child_of("core.provenance.reader")
 _MEBIBYTE: Final = 1024 * 1024
@@ -43,29 +44,6 @@ class Verdict(StrEnum):
     MARKED = "marked"
     ERASED = "erased"
     UNKNOWN = "unknown"
-
-
-SUMMARIES: Final = {
-    Verdict.GENUINE: "This picture was made by Likeness and has not been changed since.",
-    Verdict.ALTERED: "This picture was made by Likeness and was changed afterwards.",
-    Verdict.MARKED: "This is a copy of a picture made by Likeness. It lost its signed record on the way.",
-    Verdict.ERASED: "This picture was made by Likeness and has been erased.",
-    Verdict.UNKNOWN: "Nothing in this picture says that it was made by Likeness.",
-}
-_OFFLINE: Final = "Whether the picture was erased since cannot be told without asking the service that made it."
-_LIMITS: Final = {
-    Verdict.GENUINE: ("It does not say who is in the picture, or that the photo it was made from was true.",),
-    Verdict.ALTERED: ("What was changed, or by whom, cannot be told.",),
-    Verdict.MARKED: (
-        "What was changed in the copy cannot be told: the mark says where the picture is from, not that it is whole.",
-        "A mark can be carried over to another picture by somebody determined to deceive.",
-    ),
-    Verdict.ERASED: (),
-    Verdict.UNKNOWN: (
-        "That does not say that no computer made or changed it: other makers leave other marks.",
-        "Marks can be lost to strong edits, small crops and heavy compression.",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +70,18 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The answer. For an erased picture the layers, the card and the limits are empty."""
+    """The answer. For an erased picture the layers, the card and the limits are empty.
+
+    summary: the verdict in a sentence.
+    """
 
     verdict: Verdict
+    summary: str
     manifest: dict[str, Any] = field(default_factory=dict)
     watermark: dict[str, Any] = field(default_factory=dict)
     fingerprint: dict[str, Any] = field(default_factory=dict)
     card: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
-
-    @property
-    def summary(self) -> str:
-        """The verdict in a sentence."""
-        return SUMMARIES[self.verdict]
 
 
 class Checker:
@@ -178,7 +155,7 @@ async def verify(
     of_file = await provenance.standing_of_file(data)
     of_marks = [await provenance.standing_of_mark(mark) for mark in evidence.marks]
     if Standing.ERASED in {of_file, *of_marks}:
-        return Report(Verdict.ERASED)
+        return Report(Verdict.ERASED, in_locale(SUMMARIES[Verdict.ERASED], locale))
     known = Standing.LIVE in {of_file, *of_marks}
     fingerprint = {"state": "known" if of_file is Standing.LIVE else "unknown"}
     return _report(evidence, mark_is_ours=known, fingerprint=fingerprint, locale=locale, limits=())
@@ -189,15 +166,15 @@ async def verify_offline(
 ) -> Report:
     """The answer that the published anchors allow, and the watermark key where one has it. Raises as `examine`."""
     evidence = await checker.examine(data, declared_type=None, anchors=anchors, key=key, time_stamps=time_stamps)
-    limits = [_OFFLINE] if evidence.marks else []
+    limits = [OFFLINE] if evidence.marks else []
     if key is None:
-        limits.append("The invisible mark was not looked for: that takes the key of the service.")
+        limits.append(NOT_LOOKED)
     fingerprint = {"state": "not_looked"}
     return _report(evidence, mark_is_ours=True, fingerprint=fingerprint, locale=locale, limits=tuple(limits))
 
 
 def _report(
-    evidence: Evidence, *, mark_is_ours: bool, fingerprint: dict[str, Any], locale: str, limits: tuple[str, ...]
+    evidence: Evidence, *, mark_is_ours: bool, fingerprint: dict[str, Any], locale: str, limits: tuple[Said, ...]
 ) -> Report:
     state = evidence.manifest.get("state")
     if state == "valid":
@@ -211,11 +188,12 @@ def _report(
     ledger = evidence.manifest.get("ledger") if verdict is Verdict.GENUINE else None
     return Report(
         verdict,
+        in_locale(SUMMARIES[verdict], locale),
         manifest=_only(evidence.manifest, "state", "codes", "signed_by"),
         watermark=_only(evidence.watermark, "state", "z", "scale", "degrees"),
         fingerprint=fingerprint,
         card=tuple(card(ledger, locale)) if ledger else (),
-        limits=(*_LIMITS[verdict], *limits),
+        limits=tuple(in_locale(said, locale) for said in (*LIMITS[verdict], *limits)),
     )
 
 

@@ -1,6 +1,7 @@
 """What marking costs and survives: `python -m infra.bench.marking`. Two minutes of CPU.
 
-It prints Markdown and keeps it in `results`. A folder as argument gets the unmarked headshots, for `infra.bench.other_watermarks`.
+It prints Markdown and keeps it in `results`. A folder as argument gets the unmarked headshots, for
+`infra.bench.other_watermarks`.
 
 Pictures: the sample portrait (NASA, public domain) through the studio in three styles, and for false finds the
 pictures that come with scikit-image. Nothing here is a test: `tests/core/provenance` holds what must not break.

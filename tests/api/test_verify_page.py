@@ -57,6 +57,14 @@ async def test_a_person_gets_a_plain_answer_to_every_kind_of_file(
     assert "Your face was not changed" in await page.inner_text("#card")
     assert "every byte is as it was" in await page.inner_text("#manifest")
     await page.screenshot(path=tmp_path / "genuine.png")
+    # The same answer in another language, asked for again by itself, and the page's own words with it.
+    await page.click('#languages button[lang="de"]')
+    await page.wait_for_function("document.getElementById('summary').textContent.startsWith('Dieses Bild')")
+    assert "Ihr Gesicht wurde nicht verändert" in await page.inner_text("#card")
+    assert await page.inner_text("h1") == "Stammt dieses Bild von Likeness?"
+    assert await page.get_attribute("html", "lang") == "de"
+    await page.click('#languages button[lang="en"]')
+    await page.wait_for_function("document.getElementById('summary').textContent.startsWith('This picture')")
     foreign = as_jpeg(Image.fromarray(data.rocket()))  # type: ignore[no-untyped-call]  # skimage ships no types
     for name, media_type, sent, expected in (
         ("resaved.jpg", "image/jpeg", resaved(file), "marked"),

@@ -57,12 +57,12 @@ def _silhouette() -> tuple[Plane, npt.NDArray[np.bool_]]:
         return round(x * side), round(y * side)
 
     cv2.ellipse(head, at(0.5, 0.35), at(0.128, 0.155), 0, 0, 360, 255, -1)
-    cv2.ellipse(head, at(0.5, 0.415), at(0.104, 0.145), 0, 0, 360, 255, -1)
+    cv2.ellipse(head, at(0.5, 0.425), at(0.112, 0.15), 0, 0, 360, 255, -1)
     cv2.fillPoly(body, [np.array([at(0.428, 0.48), at(0.572, 0.48), at(0.58, 0.68), at(0.42, 0.68)], np.int32)], 255)
     # Shoulders: half an ellipse that runs out of the picture.
-    cv2.ellipse(body, at(0.5, 1.06), at(0.42, 0.44), 0, 180, 360, 255, -1)
+    cv2.ellipse(body, at(0.5, 1.06), at(0.43, 0.465), 0, 180, 360, 255, -1)
     # Softened and cut at half, every corner where two shapes meet becomes a curve.
-    whole = cv2.GaussianBlur(np.maximum(head, body), (0, 0), side / 70)
+    whole = cv2.GaussianBlur(np.maximum(head, body), (0, 0), side / 90)
     sharp = np.where(whole > _HALF, 255, 0).astype(np.uint8)
     cover = cv2.resize(sharp, (MASTER, MASTER), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     inner = cv2.resize(head, (MASTER, MASTER), interpolation=cv2.INTER_AREA) > _HALF

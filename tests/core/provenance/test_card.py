@@ -3,6 +3,8 @@
 import pytest
 
 from core.provenance.card import LOCALES, best_locale, card
+from core.provenance.verify import Verdict
+from core.provenance.words import LIMITS, SUMMARIES, in_locale
 
 LEDGER = [
     {"region": "whole", "action": "enlarged", "source": "own"},
@@ -62,3 +64,15 @@ def test_a_retouched_face_is_not_called_unchanged() -> None:
 )
 def test_the_language_is_the_one_asked_for_first(accepted: str | None, locale: str) -> None:
     assert best_locale(accepted) == locale
+
+
+def test_every_verdict_and_every_limit_is_said_in_four_languages() -> None:
+    assert set(SUMMARIES) == set(LIMITS) == {verdict.value for verdict in Verdict}
+    for said in [*SUMMARIES.values(), *(limit for limits in LIMITS.values() for limit in limits)]:
+        assert len(set(said)) == len(LOCALES) == 4
+    assert in_locale(SUMMARIES["genuine"], "it") == SUMMARIES["genuine"][0]
+
+
+def test_a_company_mark_is_told_and_no_company_is_named() -> None:
+    line = {"region": "corner", "action": "marked", "source": "mark", "share": 0.01}
+    assert card([*LEDGER, line], "fr")[-1] == "La marque d’une entreprise a été apposée dans un angle."
