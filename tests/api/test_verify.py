@@ -162,3 +162,16 @@ async def test_the_page_loads_nothing_from_elsewhere(api: Api) -> None:
     for name in ("verify.js", "verify.css", "mark.svg"):
         assert (await api.http.get(f"/verify/static/{name}")).status_code == 200
     assert (await api.http.get("/verify/static/verify.html")).status_code == 404
+
+
+async def test_whose_time_stamps_count_is_published_apart(
+    api_environment: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "time.pem").write_text("-----BEGIN CERTIFICATE-----\n…\n")
+    monkeypatch.setenv("LIKENESS_PROVENANCE_TIME_STAMP_ANCHORS", str(tmp_path / "time.pem"))
+    async with served(Settings()) as api:
+        directory = (await api.http.get("/.well-known/likeness")).json()
+        stamps = await api.http.get(directory["time_stamp_anchors"])
+        anchors = await api.http.get(directory["trust_anchors"])
+    assert stamps.text == (tmp_path / "time.pem").read_text()
+    assert "…" not in anchors.text
