@@ -40,9 +40,8 @@ def _invisible(method: str) -> tuple[Embed, Extract]:
         return np.asarray(encoder.encode(picture[..., ::-1].copy(), method)[..., ::-1], np.uint8)
 
     def extract(picture: Picture) -> Any:
-        return np.unpackbits(
-            np.frombuffer(WatermarkDecoder("bytes", 64).decode(picture[..., ::-1].copy(), method), np.uint8)
-        )
+        read = WatermarkDecoder("bytes", 64).decode(picture[..., ::-1].copy(), method)
+        return np.unpackbits(np.frombuffer(read, np.uint8))
 
     return embed, extract
 
@@ -61,7 +60,7 @@ def _blind() -> tuple[Embed, Extract]:
     def extract(picture: Picture) -> Any:
         marker = WaterMark(password_img=1, password_wm=1)
         read = marker.extract(embed_img=picture[..., ::-1].astype(np.float64), wm_shape=64, mode="bit")
-        return np.rint(np.clip(read, 0, 1))
+        return np.asarray(np.rint(np.clip(read, 0, 1)), np.uint8)
 
     return embed, extract
 

@@ -41,9 +41,7 @@ async def test_the_model_is_named_in_the_ledger_and_in_the_manifest(
     settings, digest = pinned
     engine = Engine.load(settings)
     try:
-        made = await pipeline.make(
-            sitting, get_style("sage"), seed=3, engine=engine, sandbox=False, check=never_stop, tenant="t"
-        )
+        made = await pipeline.make(sitting, get_style("sage"), seed=3, engine=engine, sandbox=False, check=never_stop)
     finally:
         engine.close()
     (line,) = [line for line in made.ledger if line["region"] == "background"]
