@@ -55,7 +55,7 @@ def _blind() -> tuple[Embed, Extract]:
         marker = WaterMark(password_img=1, password_wm=1)
         marker.read_img(img=picture[..., ::-1].astype(np.float64))
         marker.read_wm([bool(bit) for bit in BITS], mode="bit")
-        return np.clip(np.rint(marker.embed()[..., ::-1]), 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(np.rint(marker.embed()[..., ::-1]), 0, 255), np.uint8)
 
     def extract(picture: Picture) -> Any:
         marker = WaterMark(password_img=1, password_wm=1)
