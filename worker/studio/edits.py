@@ -104,4 +104,4 @@ def _note_clothes(lines: list[dict[str, Any]], style: Style, share: float, paint
 
 def _model(painter: Model | None) -> dict[str, str]:
     """Which model it was, by its name and one digest over all of its files."""
-    return {} if painter is None else {"model": painter.name, "model_sha256": painter.sha256}
+    return {} if painter is None else {"model": painter.name, "model_sha256": painter.digest}

@@ -12,7 +12,6 @@ from infra.bench import graphs
 from infra.docs.portraits import hopper, sit
 from worker.engine.engine import Engine
 from worker.engine.model import prepare
-from worker.engine.models import Manifest
 from worker.engine.modules import Modules
 from worker.engine.request import NoFullModel
 from worker.studio import attire, encode, pipeline
@@ -31,8 +30,7 @@ def never_stop(stage: str, fraction: float) -> None:
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     settings = ModelSettings(steps=2, guidance=1.0, max_rows=2)
-    pinned = Manifest(name="tiny", path="tiny", pipeline="", added="", files={}, size=0)
-    model = prepare(Modules.of(graphs.build(tiny_vae=True)), settings, pinned)
+    model = prepare(Modules.of(graphs.build(tiny_vae=True)), settings)
     engine = Engine(model)
     yield engine
     engine.close()

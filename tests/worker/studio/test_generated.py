@@ -1,6 +1,7 @@
 """A backdrop that a diffusion model painted: the ledger and the file name the model, by name and digest."""
 
 import hashlib
+import json
 from datetime import timedelta
 
 import pytest
@@ -24,15 +25,16 @@ def never_stop(stage: str, fraction: float) -> None:
 
 @pytest.fixture(scope="module")
 def pinned(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelSettings, str]:
-    """A tiny model of random weights, pinned, and the digest of it that anybody can work out with `sha256sum`."""
+    """A tiny model of random weights, pinned, and the digest of it that anybody can work out from its files."""
     folder = tmp_path_factory.mktemp("models")
     graphs.build(tiny_vae=True).save_pretrained(folder / "tiny")
     add(folder / "tiny", folder / "registry")
     files = sorted(path for path in (folder / "tiny").rglob("*") if path.is_file())
-    listed = sorted((path.relative_to(folder / "tiny").as_posix(), path) for path in files)
-    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n" for name, path in listed]
+    digests = {
+        path.relative_to(folder / "tiny").as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
     settings = ModelSettings(path=folder / "tiny", registry=folder / "registry", steps=2)
-    return settings, hashlib.sha256("".join(lines).encode()).hexdigest()
+    return settings, hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
 
 async def test_the_model_is_named_in_the_ledger_and_in_the_manifest(
