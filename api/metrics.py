@@ -1,8 +1,17 @@
-"""Prometheus metrics: counts and times by route template. No label holds an id."""
+"""Prometheus metrics: counts and times by route template, and how the workers' engines run. No label holds an id."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
 
 from litestar import Controller, Response, get
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.bootstrap import Parts
+from core.workers import service as workers
 
 _METHODS = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE", "OPTIONS", "HEAD"})
 _TEXT_FORMAT = "text/plain; version=1.0.0"  # Litestar adds the charset
@@ -24,7 +33,28 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        how = ("device", "precision", "mode", "attention")
+        self._engines = Gauge("likeness_engines", "Engines of living workers.", how, registry=self.registry)
+        self._pass_seconds = Gauge(
+            "likeness_engine_pass_seconds", "a of t(B) = a + b·B, fitted at start-up.", how, registry=self.registry
+        )
+        self._row_seconds = Gauge(
+            "likeness_engine_row_seconds", "b of t(B) = a + b·B, fitted at start-up.", how, registry=self.registry
+        )
         self.in_flight = Gauge("likeness_http_requests_in_flight", "Requests being served.", registry=self.registry)
+
+    def engines(self, reports: Iterable[dict[str, Any]]) -> None:
+        """Take in what living workers report of their engines; one without a model is not counted."""
+        for gauge in (self._engines, self._pass_seconds, self._row_seconds):
+            gauge.clear()
+        for engine in reports:
+            if not engine:
+                continue
+            kernels = "+".join(sorted(set(engine["attention"].values()))) or "untried"
+            labels = (engine["device"], engine["precision"], engine["mode"], kernels)
+            self._engines.labels(*labels).inc()
+            self._pass_seconds.labels(*labels).set(engine["seconds_per_pass"])
+            self._row_seconds.labels(*labels).set(engine["seconds_per_row"])
 
     def answered(self, *, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answer. A method that nobody defined is counted as `other`: labels must stay few."""
@@ -40,7 +70,11 @@ class MetricsController(Controller):
     include_in_schema = False
 
     @get()
-    async def metrics(self, state: State) -> Response[bytes]:
-        """The metrics of this process in the text format of Prometheus."""
+    async def metrics(self, state: State, parts: NamedDependency[Parts]) -> Response[bytes]:
+        """The metrics of this process in the text format of Prometheus, and what workers have reported."""
         metrics: Metrics = state.metrics
+        # The scraper gets what this process counted even while the database is away.
+        with suppress(SQLAlchemyError, OSError):
+            async with parts.database.system() as session:
+                metrics.engines([worker.engine for worker in await workers.living(session)])
         return Response(generate_latest(metrics.registry), media_type=_TEXT_FORMAT)

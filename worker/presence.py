@@ -4,8 +4,6 @@ The report is for people who look; no job depends on it. When it cannot be writt
 """
 
 import asyncio
-import hashlib
-import json
 import logging
 import sys
 from contextlib import suppress
@@ -61,7 +59,7 @@ def pinned(settings: ModelSettings) -> list[dict[str, Any]]:
                 {
                     "name": manifest.name,
                     "pipeline": manifest.pipeline,
-                    "digest": digest_of(manifest),
+                    "digest": manifest.digest,
                     "bytes": manifest.size,
                     "added_at": manifest.added,
                     "loaded": folder is not None and manifest.folder(shelf) == folder,
@@ -69,12 +67,6 @@ def pinned(settings: ModelSettings) -> list[dict[str, Any]]:
                 for manifest in registry.catalogue(shelf)
             ]
     return found
-
-
-def digest_of(manifest: registry.Manifest) -> str:
-    """SHA-256, hexadecimal, over the names and digests of a model's files: equal weights, equal digest."""
-    listed = json.dumps(dict(manifest.files), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def _report(hands: Hands, kind: str, models: list[dict[str, Any]], *, draining: bool) -> Report:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
+from core.workers import service as workers
 from tests.api.conftest import Api
 from tests.api.world import a_world
 from tests.scenes import Platform
@@ -54,6 +55,27 @@ async def test_the_metrics_count_by_template_and_hold_no_id(api: Api, platform: 
     assert 'likeness_http_requests_total{method="GET",route="/v1/subjects/{subject_id}",status="200"} 1.0' in text
     assert 'route="unmatched",status="404"' in text
     assert not re.search(r"[0-9a-f]{32}", text)
+
+
+async def test_the_metrics_say_how_the_workers_engines_run(api: Api) -> None:
+    engine = {
+        "device": "cuda:0",
+        "precision": "bfloat16",
+        "mode": "eager",
+        "attention": {"64x64": "flash", "128x128": "cudnn"},
+        "seconds_per_pass": 0.02,
+        "seconds_per_row": 0.005,
+    }
+    for name, runs in (("with a model", engine), ("without one", {})):
+        async with api.parts.database.system() as session:
+            said = workers.Report(name=name, kind="studio", region="local", concurrency=2, engine=runs)
+            await workers.report(session, said)
+    text = (await api.http.get("/metrics")).text
+    how = 'attention="cudnn+flash",device="cuda:0",mode="eager",precision="bfloat16"'
+    assert f"likeness_engines{{{how}}} 1.0" in text
+    assert f"likeness_engine_pass_seconds{{{how}}} 0.02" in text
+    assert f"likeness_engine_row_seconds{{{how}}} 0.005" in text
+    assert text.count("likeness_engines{") == 1
 
 
 def _reachable(document: dict[str, Any], schema: Any, seen: set[str]) -> None:

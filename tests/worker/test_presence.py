@@ -11,7 +11,7 @@ from core.workers.models import Worker
 from tests.scenes import eventually
 from tests.worker.conftest import Start
 from worker.engine import models as registry
-from worker.presence import digest_of, pinned
+from worker.presence import pinned
 
 
 async def _reported(parts: Parts) -> Worker | None:
@@ -49,4 +49,4 @@ def test_the_models_of_a_registry_are_told_by_a_digest_of_their_files(tmp_path: 
         return registry.Manifest(name="m", path=path, pipeline="P", added="", files=files, size=1)
 
     one, turned = manifest("m", {"a": "1", "b": "2"}), manifest("elsewhere", {"b": "2", "a": "1"})
-    assert digest_of(one) == digest_of(turned) != digest_of(manifest("m", {"a": "1", "b": "3"}))
+    assert one.digest == turned.digest != manifest("m", {"a": "1", "b": "3"}).digest

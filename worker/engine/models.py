@@ -62,7 +62,7 @@ class Manifest:
     @property
     def digest(self) -> str:
         """SHA-256 over all pinned files, in hex: one name for exactly these weights."""
-        return hashlib.sha256(json.dumps(dict(self.files), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(dict(self.files), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def add(path: Path, registry: Path, *, name: str | None = None) -> Manifest:
