@@ -30,10 +30,12 @@ async def test_the_demo_makes_headshots_verifies_the_webhook_and_erases_the_pers
             assert not picture.getexif()
     assert {"gps", "device", "time"} <= set(summary["photos"][1]["removed_metadata"])
     assert summary["webhook"] == {"event": "headshot.completed", "verified": True}
+    assert summary["export"]["verified"] is True
+    assert summary["export"]["files"] > len(summary["headshots"])
     assert summary["erasure"] == {"state": "erased", "reopened": False}
     certificate = verify_certificate.verify_files(tmp_path / "erasure-certificate.json", tmp_path / "keys.json")
     assert certificate["subject"] == summary["subject"]
     erased = {one["class"]: one["count"] for one in certificate["erased"]["objects"]}
     pictures = [path for path in tmp_path.iterdir() if path.suffix in {".jpg", ".png"}]
-    assert erased == {"photo": 2, "headshot": len(pictures)}
+    assert erased == {"photo": 2, "headshot": len(pictures), "export": 1}
     assert (tmp_path / "erasure-certificate.pdf").read_bytes().startswith(b"%PDF-")
