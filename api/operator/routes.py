@@ -13,6 +13,7 @@ from api.operator.keys import KeysController
 from api.operator.now import NowController
 from api.operator.operators import ActController, OperatorController
 from api.operator.quotas import QuotaController
+from api.operator.retention import OperatorRetentionController
 from api.operator.rights_requests import OperatorRequestController
 from api.operator.sessions import InvitationController, SessionController
 from api.operator.tenants import OperatorTenantController
@@ -30,6 +31,7 @@ CONTROLLERS = (
     OperatorTenantController,
     QuotaController,
     OperatorJobController,
+    OperatorRetentionController,
     OperatorRequestController,
     OperatorErasureController,
     OperatorEndpointController,

@@ -54,6 +54,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "destroy_tenant_keys": {"reason": "They asked for it."},
     "update_quota": {"version": 1, "credits": 5},
     "preview_quota": {"weight": 2.0},
+    "simulate_retention": {"data_class": "photo", "seconds": 172_800},
+    "change_retention": {"seconds": 864_000, "version": 0, "reason": "As the contract says."},
+    "place_tenant_hold": {"reason": "Claim 117.", "expires_at": "2030-01-01T00:00:00Z"},
+    "release_tenant_hold": {"reason": "It was settled."},
     "extend_any_request": {"code": "complexity", "reason": "Many pictures."},
     "deny_any_request": {"exception": "rights_of_others", "reason": "Somebody else is in them."},
 }
