@@ -449,7 +449,7 @@ class KeyVersion(Struct, frozen=True, kw_only=True):
     purpose: str
     version: int
     state: str
-    wrapped_under: str
+    under: str
     age_days: float
     created_at: datetime
     subjects: int = 0

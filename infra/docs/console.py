@@ -14,6 +14,8 @@ from infra.local.home import Home
 from infra.local.supervisor import Supervisor
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images" / "console"
+# Nothing runs, and no place is held for what is still to come.
+_DRAWN = "!document.querySelector('[data-test-script-state=running], [data-testid=stSkeleton]')"
 PLAIN = ("tenants", "webhooks", "models", "approvals", "operators", "retention")
 
 
@@ -59,7 +61,8 @@ async def _photograph(instance: Supervisor) -> None:
             for name, path in pages.items():
                 await page.goto(instance.console_url + path)
                 await page.locator("h1").first.wait_for(timeout=60_000)
-                await page.wait_for_timeout(4000)
+                await page.wait_for_function(_DRAWN, timeout=60_000)
+                await page.wait_for_timeout(2500)
                 await page.screenshot(path=FOLDER / f"{name}{suffix}.png")
                 _shrink(FOLDER / f"{name}{suffix}.png")
             await context.close()

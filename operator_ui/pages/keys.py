@@ -59,7 +59,7 @@ def _hierarchy(tenant: str) -> None:
                 "what": _PURPOSES.get(version.purpose, version.purpose),
                 "version": version.version,
                 "state": version.state,
-                "under": version.wrapped_under,
+                "under": version.under,
                 "age": version.age_days * 86_400,
                 "created": version.created_at,
                 "subjects": version.subjects,
