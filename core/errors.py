@@ -7,25 +7,19 @@
     ├── Unauthenticated 401           we do not know who you are
     │   ├── CredentialMissing
     │   ├── CredentialInvalid
-    │   ├── SignInRefused
     │   └── CredentialExpired
-    │       └── SessionExpired        of an operator
     ├── QuotaExceeded 402             the tenant's credits do not cover it
     ├── Forbidden 403                 we know, and you may not
     │   ├── ScopeMissing
-    │   ├── OperatorUnknown           signed in elsewhere, and not one of ours
     │   ├── RoleMissing               of an operator
-    │   ├── SecondPersonNeeded        nobody approves their own
     │   ├── TenantSuspended
     │   └── ConsentRequired
     │       └── ProcessingRestricted  the person restricted processing, or objected to it
     ├── NotFound 404                  unknown, or another tenant's: the same answer
-    │   └── InvitationUnknown
     ├── UploadTooSlow 408             the body did not come in time
     ├── Conflict 409                  the state of things forbids it now
     │   ├── IdempotencyInFlight
     │   ├── ReferenceTaken
-    │   ├── EmailTaken
     │   ├── PhotoNotReady
     │   ├── OptedOut
     │   ├── IdentityUnverified
@@ -47,7 +41,6 @@
     │   ├── WrittenReleaseRequired
     │   ├── GuardianRequired
     │   ├── WebhookTargetRefused
-    │   ├── PasswordWeak
     │   ├── PhotoEmpty · PhotoUnreadable · PhotoTooLarge · PhotoTooSmall · PhotoTooSlow
     │   ├── PhotoRefused              the face check said no; carries its findings
     │   └── ExportUnreadable · ExportVersionUnknown · ExportUntrusted · ExportAltered · ExportTooLarge
@@ -56,6 +49,8 @@
         ├── KeyProviderUnavailable
         ├── StorageUnavailable
         └── IntakeBusy
+
+Those of operators alone are in `core/operators/errors.py`; the catalogue lists them as well.
 
 Internal failures that are never an answer (a seal that does not open, a lost fence) derive from `IntegrityError`;
 at the edge they become a plain 500 that says nothing. One file, `api/problems.py`, renders the tree as RFC 9457;
@@ -125,18 +120,6 @@ class CredentialExpired(Unauthenticated):
     remedy = "Rotate to a new key."
 
 
-class SessionExpired(CredentialExpired):
-    code = "session_expired"
-    title = "This session has ended."
-    remedy = "Sign in again."
-
-
-class SignInRefused(Unauthenticated):
-    code = "sign_in_refused"
-    title = "The e-mail address, the password or the code is not right."
-    remedy = "Try again with the code that the authenticator shows now. A code is good once."
-
-
 class QuotaExceeded(LikenessError):
     status = 402
     code = "quota_exceeded"
@@ -157,22 +140,10 @@ class ScopeMissing(Forbidden):
     remedy = "Create a key with the scope named in `required_scope`."
 
 
-class OperatorUnknown(Forbidden):
-    code = "operator_unknown"
-    title = "You are signed in, and you are not an operator of this service."
-    remedy = "Ask an admin for an invitation, and follow its link while you are signed in."
-
-
 class RoleMissing(Forbidden):
     code = "role_missing"
     title = "Your role may not do this."
     remedy = "Ask an operator whose role is among `required_roles`."
-
-
-class SecondPersonNeeded(Forbidden):
-    code = "second_person_needed"
-    title = "This needs another person."
-    remedy = "Ask a colleague whose role may approve."
 
 
 class TenantSuspended(Forbidden):
@@ -200,12 +171,6 @@ class NotFound(LikenessError):
     remedy = "Check the id and its prefix, and that it belongs to the tenant of this key."
 
 
-class InvitationUnknown(NotFound):
-    code = "invitation_unknown"
-    title = "This invitation is unknown, used, replaced or expired."
-    remedy = "Ask an admin for a new one."
-
-
 class UploadTooSlow(LikenessError):
     status = 408
     code = "upload_too_slow"
@@ -230,12 +195,6 @@ class ReferenceTaken(Conflict):
     code = "reference_taken"
     title = "A subject with this external reference exists already."
     remedy = "Use the subject named in `subject_id`."
-
-
-class EmailTaken(Conflict):
-    code = "email_taken"
-    title = "An operator has this e-mail address."
-    remedy = "Use another address, or change the role of the operator who has it."
 
 
 class PhotoNotReady(Conflict):
@@ -371,12 +330,6 @@ class WebhookTargetRefused(Unacceptable):
     code = "webhook_target_refused"
     title = "The endpoint's address is not one that we deliver to."
     remedy = "Use an https address on the public internet."
-
-
-class PasswordWeak(Unacceptable):
-    code = "password_weak"
-    title = "This password is too easy to guess."
-    remedy = "Use at least 12 characters, six of them different, and not your name or address."
 
 
 class PhotoEmpty(Unacceptable):

@@ -20,7 +20,6 @@ from core.errors import (
     MalformedRequest,
     NotFound,
     RoleMissing,
-    SecondPersonNeeded,
     StateConflict,
     Unauthenticated,
     ValidationFailed,
@@ -28,6 +27,7 @@ from core.errors import (
 from core.ids import Prefix, parse, public
 from core.operators import accounts, proposals
 from core.operators.acts import Ground
+from core.operators.errors import SecondPersonNeeded
 from core.operators.models import Proposal, ProposalState
 from core.operators.service import Operator
 

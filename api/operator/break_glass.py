@@ -18,17 +18,10 @@ from api.operator.auth import RoleGuard, requires_viewer
 from api.paging import Cursor, Limit
 from api.problems import PAGED, documented
 from core.bootstrap import Parts
-from core.errors import (
-    MalformedRequest,
-    NotFound,
-    RoleMissing,
-    SecondPersonNeeded,
-    StateConflict,
-    Unauthenticated,
-    ValidationFailed,
-)
+from core.errors import MalformedRequest, NotFound, RoleMissing, StateConflict, Unauthenticated, ValidationFailed
 from core.ids import Prefix, parse, public
 from core.operators import glass
+from core.operators.errors import SecondPersonNeeded
 from core.operators.service import Operator, Role
 
 requires_glass = RoleGuard(Role.SUPPORT, Role.PRIVACY_OFFICER, Role.ADMIN)

@@ -16,20 +16,17 @@ from api.wire import Label
 from core.bootstrap import Parts
 from core.errors import (
     CredentialInvalid,
-    EmailTaken,
     Forbidden,
-    InvitationUnknown,
     MalformedRequest,
-    PasswordWeak,
     RateLimited,
     RoleMissing,
-    SignInRefused,
     Unacceptable,
     Unauthenticated,
     ValidationFailed,
 )
 from core.ids import Prefix, public
 from core.operators import accounts, invite, proposals, sessions
+from core.operators.errors import EmailTaken, InvitationUnknown, PasswordWeak, SignInRefused
 from core.operators.models import OperatorSession
 from core.operators.service import Operator, Role, Via
 

@@ -11,11 +11,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.audit import service as audit
 from core.clock import now
-from core.errors import NotFound, SecondPersonNeeded, StateConflict
+from core.errors import NotFound, StateConflict
 from core.headshots.models import Headshot
 from core.jobs.models import Job
 from core.operators import proposals, record
 from core.operators.acts import Ground
+from core.operators.errors import SecondPersonNeeded
 from core.operators.service import Operator
 from core.operators.tenant_acts import BREAK_GLASS, open_until
 from core.photos.models import Photo

@@ -20,10 +20,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.audit.service import Fact
 from core.clock import now
 from core.db import Database
-from core.errors import EmailTaken, InvitationUnknown, SignInRefused, StateConflict, Unacceptable
+from core.errors import StateConflict, Unacceptable
 from core.ids import new_id
 from core.keyring.service import Keyring
 from core.operators import passwords, record, sessions, staff, totp
+from core.operators.errors import EmailTaken, InvitationUnknown, SignInRefused
 from core.operators.models import OperatorAccount, OperatorInvitation, OperatorSession
 from core.operators.service import Operator, Role, Via
 from core.settings import OperatorSettings

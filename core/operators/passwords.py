@@ -11,7 +11,7 @@ import secrets
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from core.errors import PasswordWeak
+from core.operators.errors import PasswordWeak
 
 SHORTEST, LONGEST = 12, 256
 _DIFFERENT = 6

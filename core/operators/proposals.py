@@ -24,10 +24,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.audit import service as audit
 from core.clock import now
-from core.errors import LikenessError, NotFound, SecondPersonNeeded, StateConflict
+from core.errors import LikenessError, NotFound, StateConflict
 from core.logs import place_of
 from core.operators import record
 from core.operators.acts import Act, Ground, act_of
+from core.operators.errors import SecondPersonNeeded
 from core.operators.models import Proposal, ProposalState
 from core.operators.service import Operator
 

@@ -17,9 +17,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import now
 from core.db import Database
-from core.errors import Forbidden, SessionExpired, SignInRefused
+from core.errors import Forbidden
 from core.keyring.service import Keyring
 from core.operators import attempts, passwords, record, staff, totp
+from core.operators.errors import SessionExpired, SignInRefused
 from core.operators.models import OperatorAccount, OperatorSession
 from core.operators.service import Operator, Role, Via
 from core.settings import OperatorSettings

@@ -13,9 +13,10 @@ from sqlmodel import col, select
 
 from core.clock import now
 from core.db import Database
-from core.errors import CredentialInvalid, OperatorUnknown, SessionExpired
+from core.errors import CredentialInvalid
 from core.ids import new_id
 from core.operators import record, sessions
+from core.operators.errors import OperatorUnknown, SessionExpired
 from core.operators.models import OperatorAccount, OperatorSession
 from core.operators.oidc import Identity
 from core.operators.service import Operator, Via
