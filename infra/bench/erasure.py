@@ -164,9 +164,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m infra.bench.erasure", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few objects, one turn: shows that it works")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results")
+    parser.add_argument("--sizes", default="", help="objects a person, with commas: 10,1000")
     asked = parser.parse_args()
     where = machine()
-    result = asyncio.run(_run(QUICK_SIZES if asked.quick else SIZES, 1 if asked.quick else TURNS))
+    sizes = tuple(int(size) for size in asked.sizes.split(",")) if asked.sizes else SIZES
+    result = asyncio.run(_run(QUICK_SIZES if asked.quick else sizes, 1 if asked.quick else TURNS))
     print(markdown([result], where))  # noqa: T201
     if not asked.quick:
         write([result], asked.out, machine=where, name="erasure")
