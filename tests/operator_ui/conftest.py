@@ -1,9 +1,10 @@
-"""The console as people have it: a real API, the console's own process, and one browser, for a whole module."""
+"""The console as people have it: a real API, the console's own process, one browser, for all tests of this folder."""
 
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import cached_property
 from pathlib import Path
 
 import asyncpg
@@ -21,7 +22,7 @@ from tests.operator_ui.stage import Stage, free_port, running_console
 NAME = "likeness_console"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def stage(postgres: Postgres, valkey: Valkey) -> AsyncIterator[Stage]:
     """Five platforms with a short month behind them, served and looked at."""
     path = chromium()
@@ -40,8 +41,9 @@ async def stage(postgres: Postgres, valkey: Valkey) -> AsyncIterator[Stage]:
         for name, value in _settings(postgres, valkey, folder).items():
             patch.setenv(name, value)
         patch.setenv("LIKENESS_CONSOLE_PUBLIC_URL", console_url)
-        settings = Settings()
+        settings = _read_whole(Settings())
         parts = await stack.enter_async_context(open_parts(settings))
+        patch.undo()  # everything is read: the tests of other folders have settings of their own
         await fill(parts, size=Size(jobs=10, erasures=1, answered=1, rounds=1), seed=2)
         api_url, server = await stack.enter_async_context(on_a_port(settings))
         await stack.enter_async_context(running_console(folder, api_url=api_url, port=console_port))
@@ -56,6 +58,14 @@ async def stage(postgres: Postgres, valkey: Valkey) -> AsyncIterator[Stage]:
             database_url=postgres.url(ADMINISTRATOR, database=NAME),
             server=server,
         )
+
+
+def _read_whole(settings: Settings) -> Settings:
+    """The settings with every group read now, and none when it is first asked for."""
+    for name, member in vars(Settings).items():
+        if isinstance(member, cached_property):
+            getattr(settings, name)
+    return settings
 
 
 def _settings(postgres: Postgres, valkey: Valkey, folder: Path) -> dict[str, str]:
