@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from playwright.async_api import expect
@@ -86,3 +87,36 @@ async def test_a_delivery_is_sent_again(stage: Stage) -> None:
         await visit.sees("The delivery is on its way again.")
         again = (await stage.api(visit.headers, "GET", "/operator/v1/webhook-deliveries?state=pending")).json()["data"]
         assert delivery in {one["id"] for one in again}
+
+
+async def test_a_term_that_deletes_more_is_simulated_then_shortened_by_two_people(stage: Stage) -> None:
+    platform = await scenes.a_platform(stage.parts)
+    await scenes.a_ready_person(stage.parts, platform)
+    tenant = public(Prefix.TENANT, platform.tenant_id)
+    where = f"/operator/v1/retention/{tenant}"
+    async with stage.visit(Role.PRIVACY_OFFICER, name="First") as first, stage.visit(name="Second") as second:
+        await first.open(f"/retention?tenant={tenant}&class=photo", "Retention")
+        days = first.page.get_by_label("Keep for days", exact=True)
+        await days.fill("2")
+        await days.press("Enter")
+        await first.sees("Within 90 days")
+        why = first.page.get_by_label("Reason", exact=True)
+        await why.fill("They asked for less")
+        await why.press("Enter")
+        await first.page.get_by_role("button", name="Save this term").click()
+        await first.sees(re.compile("this needs a second person"))
+        (kept,) = [one for one in (await _terms(stage, first.headers, where)) if one["data_class"] == "photo"]
+        assert kept["seconds"] == 7 * 86_400
+        await second.open("/approvals", "Approvals")
+        reason = second.page.get_by_label("Your reason").first
+        await reason.fill("Agreed")
+        await reason.press("Enter")
+        await second.page.get_by_role("button", name="Approve").first.click()
+        await second.sees("Approved, and done.")
+        (kept,) = [one for one in (await _terms(stage, first.headers, where)) if one["data_class"] == "photo"]
+        assert kept["seconds"] == 2 * 86_400
+
+
+async def _terms(stage: Stage, headers: dict[str, str], where: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await stage.api(headers, "GET", where)).json()["terms"]
+    return found
