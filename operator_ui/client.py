@@ -1,6 +1,6 @@
 """The operator API over HTTP: the only way by which anything reaches the console.
 
-Answers are decoded into the structs of `views`, which name what the console shows and ignore the rest. What goes wrong
+Answers are decoded into the structs of `views/`, which name what the console shows and ignore the rest. What goes wrong
 becomes a `Trouble` that says in a sentence what happened and what to do; a session that has ended becomes `SignedOut`.
 A token is sent with each request and kept by nothing here.
 """
@@ -16,7 +16,7 @@ import httpx
 import msgspec
 
 from operator_ui.place import API_URL
-from operator_ui.views import Proposal
+from operator_ui.views.approvals import Proposal
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from operator_ui.session import api
-from operator_ui.views import TenantPage
+from operator_ui.views.tenants import TenantPage
 
 MOST_TENANTS = 1000
 

@@ -15,7 +15,7 @@ import streamlit as st
 
 from operator_ui.client import Api, SignedOut, Trouble
 from operator_ui.place import COOKIE, OIDC
-from operator_ui.views import Operator
+from operator_ui.views.operators import Operator
 from operator_ui.words import plain
 
 P = ParamSpec("P")

@@ -8,7 +8,7 @@ from operator_ui import acts, filters, words
 from operator_ui.layout import heading, nothing, section
 from operator_ui.session import api, may, needs, operator
 from operator_ui.tables import Column, Pager, table
-from operator_ui.views import Approval, ApprovalPage
+from operator_ui.views.approvals import Approval, ApprovalPage
 
 _PAGE = "approvals"
 _STATES: Final = {

@@ -17,7 +17,7 @@ from operator_ui.layout import heading, nothing, section
 from operator_ui.pages.erasures import KEYS_PATH
 from operator_ui.session import api, may, needs, troubles
 from operator_ui.tables import Column, Pager, export, table
-from operator_ui.views import AuditPage, CheckpointPage, Consistency, Inclusion
+from operator_ui.views.audit import AuditPage, CheckpointPage, Consistency, Inclusion
 
 _PAGE = "audit"
 _COLUMNS: Final = {

@@ -13,7 +13,7 @@ from operator_ui.client import Api
 from operator_ui.layout import Figure, figures, heading, section
 from operator_ui.session import api, live, may, needs, troubles
 from operator_ui.tables import Column, Pager, export, table
-from operator_ui.views import Erasure, ErasureDetail, ErasurePage
+from operator_ui.views.erasures import Erasure, ErasureDetail, ErasurePage
 
 _PAGE = "erasures"
 KEYS_PATH: Final = "/.well-known/likeness/keys"

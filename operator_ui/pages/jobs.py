@@ -10,7 +10,7 @@ from operator_ui.client import Api
 from operator_ui.layout import Figure, figures, heading, roles, section
 from operator_ui.session import api, live, may
 from operator_ui.tables import Column, Pager, export, table
-from operator_ui.views import Job, JobDetail, JobPage
+from operator_ui.views.jobs import Job, JobDetail, JobPage
 
 STATES: Final = ("pending", "running", "done", "refused", "failed", "cancelled")
 _PAGE = "jobs"

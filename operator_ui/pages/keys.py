@@ -8,7 +8,7 @@ from operator_ui import acts, filters, words
 from operator_ui.layout import Figure, figures, heading, nothing, roles, section
 from operator_ui.session import api, live, may
 from operator_ui.tables import Column, table
-from operator_ui.views import Keys, Provider
+from operator_ui.views.keys import Keys, Provider
 
 _PAGE = "keys"
 _PURPOSES: Final = {"kek": "Wraps people's keys", "index": "Finds by reference", "secrets": "Signs webhooks"}

@@ -8,7 +8,7 @@ from operator_ui import acts, filters, words
 from operator_ui.layout import Figure, figures, heading, nothing, section
 from operator_ui.session import api, live, may, needs, troubles
 from operator_ui.tables import Column, table
-from operator_ui.views import ModelList, Worker, WorkerPage
+from operator_ui.views.workers import ModelList, Worker, WorkerPage
 
 _PAGE = "models"
 _COLUMNS: Final = {

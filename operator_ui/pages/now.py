@@ -10,7 +10,7 @@ from operator_ui.layout import Figure, figures, heading, links, nothing, section
 from operator_ui.session import api, live
 from operator_ui.tables import Column, table
 from operator_ui.theme import AMBER, RED
-from operator_ui.views import Now
+from operator_ui.views.now import Now
 
 REFRESH_SECONDS: Final = 5.0
 _MOST_ROWS = 8

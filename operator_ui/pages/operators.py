@@ -8,7 +8,7 @@ from operator_ui import acts, filters, words
 from operator_ui.layout import heading, nothing, roles
 from operator_ui.session import api, may, role_name
 from operator_ui.tables import Column, table
-from operator_ui.views import Invitation, OperatorPage, OperatorRow
+from operator_ui.views.operators import Invitation, OperatorPage, OperatorRow
 
 _PAGE = "operators"
 ROLES: Final = {

@@ -13,7 +13,7 @@ from operator_ui.layout import Figure, figures, heading, nothing, roles, section
 from operator_ui.session import api, may, needs, troubles
 from operator_ui.tables import Column, export, table
 from operator_ui.theme import AMBER, BLUE, GRAY
-from operator_ui.views import Quota, QuotaDetail, QuotaHistory, QuotaPage, QuotaPreview
+from operator_ui.views.quotas import Quota, QuotaDetail, QuotaHistory, QuotaPage, QuotaPreview
 
 _PAGE = "quotas"
 _MOST = 1000

@@ -9,7 +9,7 @@ from operator_ui import acts, charts, filters, words
 from operator_ui.layout import Figure, figures, heading, nothing, section
 from operator_ui.session import api, may, needs, troubles
 from operator_ui.tables import Column, table
-from operator_ui.views import HoldPage, Retention, Simulation, Term
+from operator_ui.views.retention import HoldPage, Retention, Simulation, Term
 
 _PAGE = "retention"
 _DAY: Final = 86_400

@@ -13,7 +13,7 @@ from operator_ui.layout import Figure, figures, heading, links, nothing, section
 from operator_ui.session import api, live, may, needs, troubles
 from operator_ui.tables import Column, Pager, export, table
 from operator_ui.theme import TONES
-from operator_ui.views import RightsPage, RightsRequest
+from operator_ui.views.rights import RightsPage, RightsRequest
 
 _PAGE = "rights"
 _STATES: Final = {"received": "Open", "completed": "Completed", "denied": "Denied", "superseded": "Superseded"}

@@ -8,7 +8,8 @@ from operator_ui import acts, filters, words
 from operator_ui.layout import Figure, figures, heading, links, roles, section
 from operator_ui.session import api, may, troubles
 from operator_ui.tables import Column, export, table
-from operator_ui.views import CreatedTenant, ManagedTenant, Quota, QuotaPage, TenantPage
+from operator_ui.views.quotas import Quota, QuotaPage
+from operator_ui.views.tenants import CreatedTenant, ManagedTenant, TenantPage
 
 _PAGE = "tenants"
 _MOST = 1000

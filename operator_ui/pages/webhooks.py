@@ -10,7 +10,7 @@ from operator_ui.layout import heading, roles, section
 from operator_ui.session import api, live, may, needs
 from operator_ui.tables import Column, Pager, export, table
 from operator_ui.theme import AMBER
-from operator_ui.views import Delivery, DeliveryPage, Endpoint, EndpointPage
+from operator_ui.views.webhooks import Delivery, DeliveryPage, Endpoint, EndpointPage
 
 _PAGE = "webhooks"
 _STATES: Final = {"failed": "Given up", "pending": "On the way", "delivered": "Delivered"}

@@ -8,7 +8,7 @@ from operator_ui import session, theme
 from operator_ui.client import SignedOut, Trouble
 from operator_ui.door import STATIC
 from operator_ui.pages import PAGES
-from operator_ui.views import Operator
+from operator_ui.views.operators import Operator
 
 st.set_page_config(page_title="Likeness console", page_icon="/door/mark.svg", layout="wide")
 theme.apply()
