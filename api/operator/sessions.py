@@ -219,13 +219,14 @@ class InvitationController(Controller):
         summary="Accept an invitation",
         status_code=200,
         guards=(requires_nothing,),
-        responses=documented(InvitationUnknown, MalformedRequest, RateLimited, EmailTaken, PasswordWeak),
+        responses=documented(Forbidden, InvitationUnknown, MalformedRequest, RateLimited, EmailTaken, PasswordWeak),
     )
     async def accept_invitation(self, parts: NamedDependency[Parts], data: JSONBody[Acceptance]) -> EnrolmentView:
         """Choose a password; the answer goes into an authenticator. Nothing is made before a code confirms it."""
         made = await invite.accept(
             parts.database,
             parts.keyring,
+            parts.settings.operators,
             token=data.token,
             password=data.password,
             name=data.name,
@@ -263,7 +264,7 @@ class InvitationController(Controller):
         "/confirm",
         summary="Confirm an invitation",
         guards=(requires_nothing,),
-        responses=documented(SignInRefused, InvitationUnknown, MalformedRequest, RateLimited, EmailTaken),
+        responses=documented(SignInRefused, Forbidden, InvitationUnknown, MalformedRequest, RateLimited, EmailTaken),
     )
     async def confirm_invitation(self, parts: NamedDependency[Parts], data: JSONBody[Confirmation]) -> FirstSessionView:
         """Become an operator with the first code of the authenticator. The recovery codes are shown this once."""

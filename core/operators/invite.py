@@ -133,6 +133,7 @@ async def from_machine(database: Database, keyring: Keyring, *, name: str, email
 async def accept(
     database: Database,
     keyring: Keyring,
+    settings: OperatorSettings,
     *,
     token: str,
     password: str,
@@ -142,8 +143,9 @@ async def accept(
     """Choose a password and get the authenticator's secret. May be done again until the first code confirms it.
 
     name, email: asked of the first admin, whom nobody invited by name; of others what the invitation says stands.
-    Raises `InvitationUnknown`, `PasswordWeak`, `EmailTaken`, `Unacceptable`.
+    Raises `InvitationUnknown`, `PasswordWeak`, `EmailTaken`, `Unacceptable`, and `Forbidden` where passwords are off.
     """
+    sessions.require_passwords(settings)
     async with database.operator() as session:
         await _open(session, token)  # before the work of a hash is done for a stranger
     digest = await passwords.digest(password)
@@ -177,8 +179,9 @@ async def confirm(
 ) -> Confirmed:
     """Make the operator once the authenticator shows the right code.
 
-    Raises `InvitationUnknown`, `SignInRefused` for a wrong code, `EmailTaken`.
+    Raises `InvitationUnknown`, `SignInRefused` for a wrong code, `EmailTaken`, and `Forbidden` where passwords are off.
     """
+    sessions.require_passwords(settings)
     try:
         async with database.operator() as session:
             invitation = await _open(session, token)

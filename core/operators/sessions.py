@@ -44,8 +44,7 @@ async def sign_in(
     code: six digits of the authenticator, or a recovery code. address: where the attempt comes from; it is not stored.
     Raises `SignInRefused`, `RateLimited`, and `Forbidden` where passwords are turned off.
     """
-    if not settings.password_sign_in:
-        raise Forbidden("Passwords are turned off here: sign in with the identity provider.")
+    require_passwords(settings)
     # 1. Count the attempt, before anything is looked at.
     index = await staff.email_index(keyring, email)
     keys = attempts.Keys(
@@ -73,6 +72,12 @@ async def sign_in(
         await record.append(session, kind="operator.signed_in", actor=actor_of(account), facts={"via": Via.SESSION})
         record.sign_after_commit(session, database, keyring)
     return token, opened, who(account, Via.SESSION)
+
+
+def require_passwords(settings: OperatorSettings) -> None:
+    """Raise `Forbidden` where passwords are turned off: for signing in, and for joining, which begins a session too."""
+    if not settings.password_sign_in:
+        raise Forbidden("Passwords are turned off here: come in with the identity provider.")
 
 
 async def begin(session: AsyncSession, settings: OperatorSettings, operator_id: UUID) -> tuple[str, OperatorSession]:

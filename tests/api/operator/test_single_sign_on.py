@@ -162,6 +162,14 @@ async def test_passwords_can_be_turned_off(api: Api) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
+async def test_where_passwords_are_off_nobody_joins_by_one_past_the_provider(api: Api) -> None:
+    invited = {"name": "Ada", "email": "a@operators.example", "role": "admin"}
+    token = (await api.http.post("/operator/v1/invitations", headers=MACHINE, json=invited)).json()["token"]
+    for path, body in (("accept", {"password": "a long and quiet sentence"}), ("confirm", {"code": "000000"})):
+        answer = await api.http.post(f"/operator/v1/invitations/{path}", json={"token": token, **body})
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), path
+
+
 def test_a_deployment_in_which_nobody_could_sign_in_does_not_start() -> None:
     with pytest.raises(ValueError, match="nobody could sign in"):
         OperatorSettings(password_sign_in=False)

@@ -31,11 +31,11 @@ async def test_the_first_admin_gets_a_link_until_there_is_one_and_a_lost_authent
 
         async def join(token: str, *, email: str | None = None) -> invite.Confirmed:
             name = "Ada" if email else None
+            operators = parts.settings.operators
             made = await invite.accept(
-                parts.database, parts.keyring, token=token, password=PASSWORD, name=name, email=email
+                parts.database, parts.keyring, operators, token=token, password=PASSWORD, name=name, email=email
             )
             code = totp.code_at(base64.b32decode(made.secret), now())
-            operators = parts.settings.operators
             return await invite.confirm(parts.database, parts.keyring, operators, token=token, code=code)
 
         first = await join(token_in(link), email="ada@operators.example")
