@@ -57,13 +57,17 @@ async def assets(session: AsyncSession, headshot: Headshot) -> list[Asset]:
     return list((await session.exec(query)).all())
 
 
-async def delete(session: AsyncSession, store: SealedStore, headshot: Headshot, *, actor: str) -> None:
+async def delete(
+    session: AsyncSession, store: SealedStore, headshot: Headshot, *, actor: str, whatever_holds: bool = False
+) -> None:
     """Erase one headshot: the keys and objects of its pictures first, then what the row says of it.
 
-    Raises `LegalHoldStands`.
+    Raises `LegalHoldStands`. whatever_holds: as of a photo (`core.photos.service.delete`).
     """
     refused = headshot.state == HeadshotState.REFUSED
-    await holds.require_none(session, headshot.subject_id, DataClass.REJECTED_OUTPUT if refused else DataClass.HEADSHOT)
+    if not whatever_holds:
+        data_class = DataClass.REJECTED_OUTPUT if refused else DataClass.HEADSHOT
+        await holds.require_none(session, headshot.subject_id, data_class)
     for asset in await assets(session, headshot):
         await store.delete(session, asset)
     await authenticity.forget(session, headshot.id)

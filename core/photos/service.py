@@ -197,10 +197,13 @@ async def record_verdict(
     return photo
 
 
-async def delete(session: AsyncSession, store: SealedStore, photo: Photo, *, actor: str) -> None:
+async def delete(
+    session: AsyncSession, store: SealedStore, photo: Photo, *, actor: str, whatever_holds: bool = False
+) -> None:
     """Erase one photo: its object key and its object first, then what the row says of it.
 
-    Raises `Gone` if it was erased, and `LegalHoldStands`.
+    Raises `Gone` if it was erased, and `LegalHoldStands`. whatever_holds: it was erased before, and a restore brought
+    its row back; a hold keeps nothing of it any more.
 
     The row is held first: a verdict that comes meanwhile waits, and then finds nothing to write on.
     """
@@ -208,7 +211,8 @@ async def delete(session: AsyncSession, store: SealedStore, photo: Photo, *, act
     if photo.state == PhotoState.ERASED:
         raise Gone
     refused = photo.state == PhotoState.REFUSED
-    await holds.require_none(session, photo.subject_id, DataClass.REJECTED_OUTPUT if refused else DataClass.PHOTO)
+    if not whatever_holds:
+        await holds.require_none(session, photo.subject_id, DataClass.REJECTED_OUTPUT if refused else DataClass.PHOTO)
     asset = await asset_of(session, photo)
     await store.delete(session, asset)
     photo.state = PhotoState.ERASED.value

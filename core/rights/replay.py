@@ -7,18 +7,19 @@ Until this is through nobody is served: `core.db` refuses every tenant session b
                   again
        log        each tenant's log says that it was restored, to which backup, as its first leaf after the cut
     2. tenants    those that had left lose their keys again
-    3. people     each is erased by the ordinary way; one whose tombstone is there but whose key came back, from a copy
-                  of the key store that is older than the database, loses the key again
-    4. assets     each deleted photo and headshot is deleted again
+    3. people     each is erased by the ordinary way. One whose key alone came back, from a copy of the key store that
+                  is not of the database's moment, loses the key again, whether the database knows them or not
+    4. assets     each deleted photo and headshot is deleted again, whatever is held: holds stay as they were restored
     5. consents   what was taken back is taken back again
     6. API keys   what was revoked is revoked again
+       ledger     what was only announced is entered, because it was treated as done: another restore will find it
 
 Each piece commits by itself and changes nothing when it is repeated, so it may be killed anywhere and begun again.
 """
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -45,13 +46,15 @@ from core.storage.tombstones import Entry, Kind, Tombstones
 from core.tenants import service as tenants
 from core.tenants.models import ApiKey, Tenant
 from core.terms import holds
-from core.terms.policy import DataClass
+from core.terms.models import LegalHold
 
 logger = logging.getLogger("likeness.rights")
 
 ACTOR = "restore"
 RESTORED = "log.restored"
 UNSETTLED_AFTER = timedelta(hours=1)
+PAGE = 100
+_WITH_KEYS = frozenset({Kind.TENANT, Kind.SUBJECT})
 
 Say = Callable[[str], None]
 
@@ -85,7 +88,11 @@ async def replay(
         async for entry in _everything(tombstones, kind):
             if entry.tenant_id in known:
                 done[kind.value] += await again(database, store, entry)
+            elif kind in _WITH_KEYS:
+                await _key_again(database, store.keyring, entry)
         say(f"{kind.value}: {done[kind.value]} again")
+    async for entry in tombstones.announced():
+        await tombstones.settle(entry)
     async with database.system() as session:
         standing = await session.get_one(Restoration, restoration.id)
         standing.phase, standing.finished_at = RestorationPhase.DONE.value, now()
@@ -153,6 +160,9 @@ async def _tenant_again(database: Database, store: SealedStore, entry: Entry) ->
     departure = await leave.suspend(database, tenant_id=tenant_id, actor=ACTOR)
     if departure.state != DepartureState.LEAVING:
         return 0
+    async with database.tenant(tenant_id) as session:
+        while standing := await holds.page(session, standing_only=True, before=None, limit=PAGE):
+            await _let_go(session, standing)
     await leave.shred(database, store.keyring, tenant_id=tenant_id, actor=ACTOR, without_archive=True)
     try:
         await leave.finish(database, store, tenant_id=tenant_id)
@@ -166,10 +176,11 @@ async def _person_again(database: Database, store: SealedStore, entry: Entry) ->
         async with database.tenant(entry.tenant_id) as session:
             known = await session.get(Tombstone, entry.id)
             if known is None:
-                await _let_go(session, entry.id)
+                await _let_go(session, await holds.standing(session, entry.id))
                 await erase.begin(session, store.keyring, subject_id=entry.id, actor=ACTOR)
-    except NotFound:
-        return 0  # came after the backup was made: nothing of them is here
+    except NotFound:  # they came after the backup of the database was made
+        await _key_again(database, store.keyring, entry)
+        return 0
     if known is not None and await store.keyring.holds_subject_key(entry.tenant_id, entry.id):
         await _shred_again(database, store.keyring, entry)
         return 1
@@ -177,11 +188,19 @@ async def _person_again(database: Database, store: SealedStore, entry: Entry) ->
     return int(known is None)
 
 
-async def _let_go(session: AsyncSession, subject_id: UUID, *classes: DataClass) -> None:
-    """Release what the restored database still holds: it was erased since, so the hold had ended by then."""
-    for data_class in classes or (None,):
-        for hold in await holds.standing(session, subject_id, data_class):
-            await holds.release(session, hold.id, actor=ACTOR)
+async def _let_go(session: AsyncSession, standing: Sequence[LegalHold]) -> None:
+    """Release holds on somebody who was erased since the backup was made: they had ended by then."""
+    for hold in standing:
+        await holds.release(session, hold.id, actor=ACTOR)
+
+
+async def _key_again(database: Database, keyring: Keyring, entry: Entry) -> None:
+    """Destroy the keys that a later copy of the key store brought back for somebody whom the database does not know."""
+    async with database.tenant(entry.tenant_id) as session:
+        if entry.kind is Kind.TENANT:
+            await keyring.shred_tenant(session)
+        else:
+            await keyring.shred_subject(session, entry.id)
 
 
 async def _shred_again(database: Database, keyring: Keyring, entry: Entry) -> None:
@@ -195,17 +214,16 @@ async def _asset_again(database: Database, store: SealedStore, entry: Entry) -> 
         asset = await session.get(Asset, entry.id)
         if asset is None or asset.state == AssetState.ERASED:
             return 0
-        await _let_go(session, asset.subject_id, DataClass.PHOTO, DataClass.HEADSHOT, DataClass.REJECTED_OUTPUT)
         photo = (await session.exec(select(Photo).where(Photo.asset_id == asset.id))).first()
         if photo is not None and photo.state != PhotoState.ERASED:
-            await photos.delete(session, store, photo, actor=ACTOR)
+            await photos.delete(session, store, photo, actor=ACTOR, whatever_holds=True)
             return 1
         of_person = select(Headshot).where(
             Headshot.subject_id == asset.subject_id, Headshot.state != HeadshotState.ERASED
         )
         for headshot in (await session.exec(of_person)).all():
             if asset.id.hex in headshot.assets.values():
-                await headshots.delete(session, store, headshot, actor=ACTOR)
+                await headshots.delete(session, store, headshot, actor=ACTOR, whatever_holds=True)
         await store.delete(session, asset)
         return 1
 

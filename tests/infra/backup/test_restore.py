@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -16,13 +17,14 @@ from sqlmodel import select
 from api.health import Lookout
 from core.audit.models import AuditEntry
 from core.bootstrap import Parts, open_parts
+from core.clock import now
 from core.consent import service as consent
 from core.consent.models import Purpose
 from core.db import restoring
 from core.errors import ConsentRequired, CredentialInvalid, Gone, Restoring
 from core.photos import service as photos
 from core.photos.models import Photo
-from core.rights import erase
+from core.rights import erase, leave
 from core.rights.models import RestorationPhase
 from core.settings import Settings
 from core.storage.models import Asset
@@ -30,6 +32,8 @@ from core.storage.tombstones import Kind
 from core.subjects import service as subjects
 from core.tenants import service as tenants
 from core.tenants.models import Mode
+from core.terms import holds
+from core.terms.policy import DataClass
 from infra import verify_certificate as verifier
 from infra.backup.manifest import BackupRefused, Manifest, read
 from infra.backup.restore import restore, resume
@@ -154,7 +158,7 @@ async def test_after_a_restore_nobody_is_served_until_everything_erased_is_erase
 RESTORER = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from core.rights import erase
+from core.rights import erase, leave
 from core.settings import Settings
 from infra.backup import restore
 
@@ -246,6 +250,77 @@ async def test_an_announced_erasure_that_nobody_could_settle_counts_after_a_disa
             _ = 1 // 0
     assert (await restore(parts.settings, source=tmp_path / "copy"))["subject"] == 1
     assert not await parts.keyring.holds_subject_key(platform.tenant_id, subject_id)
+
+
+async def test_a_restore_takes_no_standing_hold_away_and_none_that_it_brings_back_keeps_what_was_erased(
+    parts: Parts, tmp_path: Path
+) -> None:
+    town, leaves = await Town.build(parts), await scenes.a_platform(parts)
+    held_then, _ = await scenes.a_ready_person(parts, leaves)
+
+    async def hold(platform: scenes.Platform, subject_id: UUID, *classes: DataClass) -> UUID:
+        async with parts.database.tenant(platform.tenant_id) as session:
+            until = now() + timedelta(days=9)
+            placed = await holds.place(
+                session,
+                parts.keyring,
+                subject_id=subject_id,
+                reason="a claim",
+                expires_at=until,
+                actor="test",
+                data_classes=classes,
+            )
+            return placed.id
+
+    stands = await hold(town.platform, town.deletes, DataClass.HEADSHOT)
+    ended = [(town.platform, await hold(town.platform, town.goes)), (leaves, await hold(leaves, held_then))]
+    await backup(parts, tmp_path / "copy")
+    for platform, hold_id in ended:
+        async with parts.database.tenant(platform.tenant_id) as session:
+            await holds.release(session, hold_id, actor="test")
+    await town.live_on(parts)
+    await leave.suspend(parts.database, tenant_id=leaves.tenant_id, actor="test")
+    await leave.shred(parts.database, parts.keyring, tenant_id=leaves.tenant_id, actor="test", without_archive=True)
+    done = await restore(parts.settings, source=tmp_path / "copy")
+    assert (done["tenant"], done["subject"], done["asset"]) == (1, 1, 1)
+    await town.expect_what_was_erased_to_stay_erased(parts)
+    async with parts.database.tenant(town.platform.tenant_id) as session:
+        assert holds.is_standing(await holds.get(session, stands))
+    assert (await parts.keyring.held_of_tenant(leaves.tenant_id))[0] == 0
+
+
+async def test_a_later_copy_of_the_keys_brings_back_none_of_somebody_whom_the_database_never_knew(
+    parts: Parts, tmp_path: Path
+) -> None:
+    town = await Town.build(parts)
+    await backup(parts, tmp_path / "old")
+    came, _ = await scenes.a_ready_person(parts, town.platform)
+    newcomers = await scenes.a_platform(parts)
+    theirs, _ = await scenes.a_ready_person(parts, newcomers)
+    await backup(parts, tmp_path / "new")
+    await scenes.an_erasure(parts, town.platform, came)
+    await scenes.an_erasure(parts, newcomers, theirs)
+    await restore(parts.settings, source=tmp_path / "old", keys_source=tmp_path / "new" / "keys")
+    assert not await parts.keyring.holds_subject_key(town.platform.tenant_id, came)
+    assert not await parts.keyring.holds_subject_key(newcomers.tenant_id, theirs)
+    await town.expect_what_stayed_to_be_there(parts)
+
+
+async def test_an_announced_erasure_outlives_the_restore_of_a_copy_without_the_person(
+    parts: Parts, tmp_path: Path
+) -> None:
+    platform = await scenes.a_platform(parts)
+    await backup(parts, tmp_path / "old")
+    subject_id, _ = await scenes.a_ready_person(parts, platform)
+    await backup(parts, tmp_path / "new")
+    with pytest.raises(ZeroDivisionError):
+        async with parts.database.tenant(platform.tenant_id) as session:
+            await erase.begin(session, parts.keyring, subject_id=subject_id, actor="test")
+            _ = 1 // 0
+    await restore(parts.settings, source=tmp_path / "old")
+    assert [entry.id async for entry in parts.tombstones.entries(Kind.SUBJECT)] == [subject_id]
+    assert [entry async for entry in parts.tombstones.announced()] == []
+    assert (await restore(parts.settings, source=tmp_path / "new"))["subject"] == 1
 
 
 async def test_another_root_key_is_noticed_before_anything_is_touched(
