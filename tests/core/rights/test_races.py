@@ -103,16 +103,17 @@ async def a_webhook(
     parts: Parts, platform: scenes.Platform, _subject: UUID, _photo: UUID, _folder: Path
 ) -> Callable[[], Awaitable[None]]:
     async with parts.database.tenant(platform.tenant_id) as session:
-        await webhooks.create_endpoint(
-            session,
-            parts.keyring,
-            parts.settings.webhooks,
-            tenant_id=platform.tenant_id,
-            url="https://receiver.invalid/hooks",
-            events=[],
-            description=None,
-            actor="test",
-        )
+        if not await webhooks.page_endpoints(session, before=None, limit=1):
+            await webhooks.create_endpoint(
+                session,
+                parts.keyring,
+                parts.settings.webhooks,
+                tenant_id=platform.tenant_id,
+                url="https://receiver.invalid/hooks",
+                events=["asset.erased", "consent.granted"],
+                description=None,
+                actor="test",
+            )
 
     async def work() -> None:
         await deliver_due(parts.database, parts.keyring, parts.settings.webhooks)
