@@ -183,10 +183,10 @@ class InvitationController(Controller):
         """Make a link by which somebody becomes an operator. It is shown this once, and good for three days.
 
         As soon as there was a second person who may approve, the link opens only once somebody else has agreed:
-        `approval` names the proposal.
+        `approval` names the proposal. A machine is nobody, so its links wait for the first such person already.
         """
         async with parts.database.operator() as session:
-            waits = operator.id is not None and await accounts.approvers_ever(session) > 1
+            waits = await accounts.needs_second_person(session, operator)
             token, made = await invite.invite(
                 session,
                 parts.keyring,

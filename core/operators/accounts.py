@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import String, cast, delete, func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -14,10 +14,11 @@ from core.errors import NotFound, StateConflict, VersionConflict
 from core.keyring.service import Keyring
 from core.operators import record, sessions, staff
 from core.operators.acts import Act, Ground, Plan, register
-from core.operators.models import OperatorAccount, OperatorInvitation, OperatorSession, Proposal
-from core.operators.service import Role
+from core.operators.models import OperatorAccount, OperatorAct, OperatorInvitation, OperatorSession, Proposal
+from core.operators.service import Operator, Role
 
 APPROVERS = (Role.ADMIN, Role.PRIVACY_OFFICER)
+ROLE_CHANGED = "operator.role"
 
 
 @dataclass(frozen=True)
@@ -87,14 +88,34 @@ async def remove(session: AsyncSession, *, operator_id: UUID, actor: str, versio
     session.add(account)
     await session.flush()
     await sessions.end_all(session, operator_id)
+    await _close_links(session, account)
     await record.append(session, kind="operator.removed", actor=actor, facts={"operator": operator_id.hex})
 
 
 async def approvers_ever(session: AsyncSession) -> int:
-    """How many people there ever were who may approve. Removed ones count, so that nobody gets to be alone again."""
+    """How many people there ever were who may approve.
+
+    Who was removed, or has another role since, counts too, so that nobody gets to be alone again.
+    """
     roles = [role.value for role in APPROVERS]
-    query = select(func.count()).select_from(OperatorAccount).where(col(OperatorAccount.role).in_(roles))
+    facts = col(OperatorAct.facts)
+    once = select(facts["operator"].astext).where(
+        col(OperatorAct.kind) == ROLE_CHANGED, facts["before"].astext.in_(roles)
+    )
+    named = func.replace(cast(col(OperatorAccount.id), String), "-", "")
+    query = (
+        select(func.count()).select_from(OperatorAccount).where(col(OperatorAccount.role).in_(roles) | named.in_(once))
+    )
     return int((await session.exec(query)).one())
+
+
+async def needs_second_person(session: AsyncSession, inviter: Operator) -> bool:
+    """Whether a link that this one makes opens only once somebody else has agreed.
+
+    For a machine that is so as soon as there is anybody who could; an admin is alone until there was another.
+    """
+    alone = 0 if inviter.id is None else 1
+    return await approvers_ever(session) > alone
 
 
 def require_version(account: OperatorAccount, version: int | None) -> None:
@@ -126,6 +147,12 @@ async def _require_another_admin(session: AsyncSession, operator_id: UUID) -> No
     )
     if set((await session.exec(query)).all()) <= {operator_id}:
         raise StateConflict("This is the last admin; make another one first.")
+
+
+async def _close_links(session: AsyncSession, account: OperatorAccount) -> None:
+    # Whoever may invite no longer has left no way back in.
+    ours = col(OperatorInvitation.invited_by) == sessions.actor_of(account)
+    await session.exec(delete(OperatorInvitation).where(ours))
 
 
 def _changed(account: OperatorAccount, actor: str) -> None:
@@ -160,9 +187,11 @@ async def _change_role(session: AsyncSession, _: Ground, proposal: Proposal) -> 
     _changed(account, _actor(proposal))
     session.add(account)
     await session.flush()
+    if account.role != Role.ADMIN:
+        await _close_links(session, account)
     await record.append(
         session,
-        kind="operator.role",
+        kind=ROLE_CHANGED,
         actor=_actor(proposal),
         facts={"operator": operator_id.hex, "before": before, "after": account.role},
     )
@@ -204,5 +233,5 @@ def _said(role: Role) -> str:
     return "support" if role is Role.SUPPORT else f"{article} {role.value.replace('_', ' ')}"
 
 
-ROLE = register(Act("operator.role", _plan_role, within=_change_role, concerns=_concerns))
+ROLE = register(Act(ROLE_CHANGED, _plan_role, within=_change_role, concerns=_concerns))
 INVITE = register(Act("operator.invite", _plan_invitation, within=_release))

@@ -217,6 +217,44 @@ async def test_once_there_were_two_a_new_operator_takes_two(api: Api) -> None:
     assert again.json()["approval"] is not None
 
 
+async def test_nobody_gets_to_be_alone_by_giving_a_colleague_another_role(api: Api) -> None:
+    ada, grace = await an_operator(api.parts), await an_operator(api.parts)
+    path = f"/operator/v1/operators/opr_{grace.id.hex}/role"
+    asked = (await api.http.post(path, headers=grace.headers, json={"role": "viewer", **WHY})).json()
+    assert (await decide(api, ada, asked)).json()["state"] == "executed"
+    sock = {"name": "Sock", "email": "sock@operators.example", "role": "admin"}
+    made = await api.http.post("/operator/v1/invitations", headers=ada.headers, json=sock)
+    assert made.json()["approval"] is not None
+
+
+async def test_a_machine_lets_nobody_in_past_those_who_may_approve(api: Api) -> None:
+    ada = await an_operator(api.parts)
+    sock = {"name": "Sock", "email": "sock@operators.example", "role": "admin"}
+    made = (await api.http.post("/operator/v1/invitations", headers=MACHINE, json=sock)).json()
+    body = {"token": made["token"], "password": "a long and quiet sentence"}
+    assert (await api.http.post("/operator/v1/invitations/accept", json=body)).status_code == 409
+    assert (await decide(api, ada, {"id": made["approval"]})).json()["state"] == "executed"
+    assert (await api.http.post("/operator/v1/invitations/accept", json=body)).status_code == 200
+
+
+@pytest.mark.parametrize("how", ["removed", "another role"])
+async def test_a_link_of_an_admin_who_is_none_any_more_opens_nothing(api: Api, how: str) -> None:
+    mallory = await an_operator(api.parts)
+    sock = {"name": "Sock", "email": "sock@operators.example", "role": "admin"}
+    made = (await api.http.post("/operator/v1/invitations", headers=mallory.headers, json=sock)).json()
+    body = {"token": made["token"], "password": "a long and quiet sentence"}
+    ada, grace = await an_operator(api.parts), await an_operator(api.parts)
+    assert (await api.http.post("/operator/v1/invitations/accept", json=body)).status_code == 200
+    path = f"/operator/v1/operators/opr_{mallory.id.hex}"
+    if how == "removed":
+        assert (await api.http.delete(path, headers=ada.headers)).status_code == 204
+    else:
+        asked = await api.http.post(f"{path}/role", headers=ada.headers, json={"role": "support", **WHY})
+        assert (await decide(api, grace, asked.json())).json()["state"] == "executed"
+    late = await api.http.post("/operator/v1/invitations/accept", json=body)
+    assert (late.status_code, late.json()["code"]) == (404, "invitation_unknown")
+
+
 async def test_broken_glass_shows_two_people_ids_states_and_times_for_half_an_hour(
     api: Api, platform: Platform
 ) -> None:
