@@ -81,6 +81,19 @@ def read(folder: Path, *, part: str) -> Manifest:
         raise BackupRefused(f"{folder / MANIFEST} is damaged.") from None
 
 
+def lies_in(folder: Path, *, part: str, id: UUID) -> bool:  # noqa: A002 (the field's own name)
+    """Whether this very backup's part lies in a folder. The place may have been used again for another since."""
+    try:
+        return read(folder, part=part).id == id
+    except BackupRefused:
+        return False
+
+
+def draft_of(place: Path, backup_id: UUID) -> Path:
+    """Where what will be called `place` is while it is written, or since its writing was cut off."""
+    return place.with_name(f".{place.name}.{backup_id.hex}.partial")
+
+
 def table_file(folder: Path, name: str) -> Path:
     """Where a table lies in a part."""
     return folder / f"{name}.copy.gz"

@@ -14,7 +14,7 @@ from uuid import UUID
 from core.clock import now
 from core.settings import BackupSettings
 from core.storage.tombstones import Entry, Kind, Tombstones
-from infra.backup.manifest import MANIFEST, BackupRefused
+from infra.backup.manifest import BackupRefused, draft_of, lies_in
 
 NOBODY = UUID(int=0)
 
@@ -32,12 +32,24 @@ class Known:
     @property
     def database_there(self) -> bool:
         """Whether its database part can be seen from here."""
-        return (self.database / "database" / MANIFEST).is_file()
+        return lies_in(self.database / "database", part="database", id=self.id)
 
     @property
     def keys_there(self) -> bool:
         """Whether its part with the keys can be seen from here."""
-        return (self.keys / MANIFEST).is_file()
+        return lies_in(self.keys, part="keys", id=self.id)
+
+    @property
+    def drafts(self) -> list[Path]:
+        """What is left of its parts where their writing was cut off."""
+        places = {draft_of(place, self.id) for place in (self.database, self.keys)}
+        return sorted(place for place in places if place.is_dir())
+
+    @property
+    def keys_drafted(self) -> bool:
+        """Whether the keys are, as far as they were written, in what was cut off."""
+        with_rest = self.keys.parent == self.database
+        return draft_of(self.database if with_rest else self.keys, self.id).is_dir()
 
 
 async def known(tombstones: Tombstones) -> Sequence[Known]:
@@ -54,8 +66,8 @@ async def forget(tombstones: Tombstones, backup_id: UUID) -> None:
     """Note the operator's word that no copy of a backup's keys is left. Raises BackupRefused for one that is there."""
     for one in await known(tombstones):
         if one.id == backup_id:
-            if one.keys_there:
-                raise BackupRefused(f"{one.keys} is still there: delete it first, or let `likeness backups --prune`.")
+            for place in ([one.keys] if one.keys_there else []) + one.drafts:
+                raise BackupRefused(f"{place} is still there: delete it first, or let `likeness backups --prune`.")
             await tombstones.enter(Entry(Kind.PRUNED, NOBODY, backup_id, now()))
             return
     raise BackupRefused("There is no such backup. `likeness backups` lists them.")
@@ -64,14 +76,16 @@ async def forget(tombstones: Tombstones, backup_id: UUID) -> None:
 async def prune(tombstones: Tombstones, settings: BackupSettings) -> dict[str, list[UUID]]:
     """Delete what is past its day: keys after `keys_days`, the rest after `horizon_days`. Which backups lost what.
 
-    A part that cannot be seen from here is left alone, and still counts as a copy.
+    A part that cannot be seen from here is left alone, and still counts as a copy. So does one whose place another
+    backup has taken: that one is not touched for it.
     """
     done: dict[str, list[UUID]] = {"keys": [], "database": [], "unseen": []}
     for one in await known(tombstones):
         age = now() - one.made_at
         if age >= timedelta(days=settings.keys_days) and not one.keys_gone:
-            if one.keys_there:
-                shutil.rmtree(one.keys)
+            if one.keys_there or one.keys_drafted:
+                for place in ([one.keys] if one.keys_there else []) + one.drafts:
+                    shutil.rmtree(place)
                 await tombstones.enter(Entry(Kind.PRUNED, NOBODY, one.id, now()))
                 done["keys"].append(one.id)
             else:

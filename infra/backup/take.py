@@ -32,7 +32,16 @@ from core.settings import DatabaseSettings
 from core.storage.store import ObjectMissing, Objects
 from core.storage.tombstones import Entry, Kind, Tombstones
 from infra.backup import schema
-from infra.backup.manifest import OBJECT_LIST, BackupRefused, Manifest, TableFile, digest, table_file
+from infra.backup.manifest import (
+    OBJECT_LIST,
+    BackupRefused,
+    Manifest,
+    TableFile,
+    digest,
+    draft_of,
+    lies_in,
+    table_file,
+)
 
 NOBODY = UUID(int=0)
 Say = Callable[[str], None]
@@ -70,8 +79,8 @@ async def take(
             raise BackupRefused(f"{place} exists and is not empty. Name a new folder: a backup overwrites nothing.")
     await tombstones.objects.health()
     backup_id = new_id()
-    draft = into.with_name(f".{into.name}.{backup_id.hex}.partial")
-    keys_draft = draft / "keys" if keys_into is None else keys_into.with_name(f".{keys_into.name}.partial")
+    draft = draft_of(into, backup_id)
+    keys_draft = draft / "keys" if keys_into is None else draft_of(keys_into, backup_id)
     try:
         async with _snapshot(settings) as roles:
             # 2. Announce, with the snapshot's time.
@@ -95,9 +104,14 @@ async def take(
             if folder.parent != draft:
                 _publish(folder, name)
     except BaseException:
-        for folder in (draft, keys_draft):
+        # The ledger hears that it is gone only when nothing of it is left: a part may have got its name already.
+        left = [draft, keys_draft]
+        left += [parts["keys"]] if lies_in(parts["keys"], part="keys", id=backup_id) else []
+        left += [into] if lies_in(into / "database", part="database", id=backup_id) else []
+        for folder in left:
             shutil.rmtree(folder, ignore_errors=True)
-        await tombstones.enter(Entry(Kind.PRUNED, NOBODY, backup_id, datetime.now(UTC)))
+        if not any(folder.exists() for folder in left):
+            await tombstones.enter(Entry(Kind.PRUNED, NOBODY, backup_id, datetime.now(UTC)))
         raise
     return written
 
