@@ -161,6 +161,9 @@ def restore(
     source: Annotated[Path | None, typer.Argument(help="The folder of a backup. None goes on with a replay.")] = None,
     *,
     keys: Annotated[Path | None, typer.Option(help="The key store's part, if it is elsewhere or of later.")] = None,
+    ledger_lost: Annotated[
+        bool, typer.Option("--ledger-lost", help="The tombstones are lost: who was erased since comes back.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Replace what is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -169,7 +172,8 @@ def restore(
 
     if source is not None and not yes:
         _fail("This replaces the database, the keys and missing objects by those of the backup. Say --yes to do it.")
-    done = _run(run(Home.from_environment(), source=source, keys_source=keys, say=_progress))
+    work = run(Home.from_environment(), source=source, keys_source=keys, ledger_lost=ledger_lost, say=_progress)
+    done = _run(work)
     _print_facts(done, as_json=as_json)
 
 

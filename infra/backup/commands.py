@@ -58,13 +58,15 @@ async def backup(
     }
 
 
-async def restore(home: Home, *, source: Path | None, keys_source: Path | None, say: Say) -> dict[str, Any]:
+async def restore(
+    home: Home, *, source: Path | None, keys_source: Path | None, ledger_lost: bool, say: Say
+) -> dict[str, Any]:
     """Restore, or go on with the replay of a restore that was cut off (source None)."""
     async with instance(home, alone=True) as settings:
         if source is None:
             done = await resume(settings, say=say)
         else:
-            done = await run_restore(settings, source=source, keys_source=keys_source, say=say)
+            done = await run_restore(settings, source=source, keys_source=keys_source, ledger_lost=ledger_lost, say=say)
     return {"erased_again": done}
 
 

@@ -35,6 +35,7 @@ from core.rights.models import RestorationPhase
 from core.rights.replay import replay
 from core.settings import Settings
 from core.storage.store import Objects, open_store
+from core.storage.tombstones import Kind, Tombstones
 from infra.backup import manifest as files
 from infra.backup import schema
 from infra.backup.manifest import OBJECT_LIST, BackupRefused, Manifest
@@ -54,13 +55,15 @@ async def restore(
     *,
     source: Path,
     keys_source: Path | None = None,
+    ledger_lost: bool = False,
     say: Say = lambda _: None,
     watch: Watch = unwatched,
 ) -> dict[str, int]:
     """Restore a backup over whatever is there; what was erased again, by kind, is the answer. Raises BackupRefused.
 
     keys_source: the key store's part, if it lies elsewhere. It may be of a later backup: then whoever was erased in
-    between is unreadable from the start. watch: called before each phase.
+    between is unreadable from the start. ledger_lost: the tombstone ledger is gone, and whoever was erased since comes
+    back; without that word, a ledger that does not know the backup is refused. watch: called before each phase.
     """
     owner_url = settings.database.owner_url
     if owner_url is None:
@@ -69,8 +72,10 @@ async def restore(
     database, keys, keys_folder = _checked(source, keys_source)
     provider = open_provider(settings.keys, environment=settings.environment)
     await _check_root(provider, keys_folder, keys)
-    ledger = open_store(settings.tombstones)
-    await ledger.health()
+    ledger = Tombstones(open_store(settings.tombstones))
+    await ledger.objects.health()
+    if not ledger_lost:
+        await _check_ledger(ledger, database, keys)
     say(f"backup {database.id.hex} of {database.made_at:%Y-%m-%d %H:%M:%S} UTC: every file is as written")
     engine = create_async_engine(async_url(owner_url.get_secret_value()), poolclass=NullPool)
     try:
@@ -136,6 +141,17 @@ def _checked(source: Path, keys_source: Path | None) -> tuple[Manifest, Manifest
         if not listing.is_file() or files.digest(listing) != database.objects["sha256"]:
             raise BackupRefused(f"{listing} is missing, or is not what was written.")
     return database, keys, keys_folder
+
+
+async def _check_ledger(ledger: Tombstones, *parts: Manifest) -> None:
+    """The ledger heard of each backup before it was there. One that did not is another's, an old copy, or new."""
+    heard_of = {entry.id async for entry in ledger.entries(Kind.BACKUP)}
+    if not heard_of.issuperset(part.id for part in parts):
+        raise BackupRefused(
+            "The tombstone ledger that is here does not know this backup, so it is not the living one, and whoever was"
+            " erased since would come back. Bring the right one back (see LIKENESS_TOMBSTONES_URL). If it is lost for"
+            " good, `--ledger-lost` restores without it."
+        )
 
 
 async def _check_root(provider: KeyProvider, folder: Path, keys: Manifest) -> None:

@@ -323,6 +323,23 @@ async def test_an_announced_erasure_outlives_the_restore_of_a_copy_without_the_p
     assert (await restore(parts.settings, source=tmp_path / "new"))["subject"] == 1
 
 
+async def test_a_ledger_that_does_not_know_the_backup_is_refused_before_anything_is_touched(
+    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = await Town.build(parts)
+    await backup(parts, tmp_path / "copy")
+    await town.live_on(parts)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("LIKENESS_TOMBSTONES_URL", (tmp_path / "empty").as_uri())
+    with pytest.raises(BackupRefused, match="not the living one"):
+        await restore(Settings(), source=tmp_path / "copy")
+    assert not await restoring(parts.database)
+    await town.expect_what_was_erased_to_stay_erased(parts)
+    # Only who says that it is lost gets the backup without it, and with it whoever was erased.
+    assert await restore(Settings(), source=tmp_path / "copy", ledger_lost=True) == {}
+    assert await parts.keyring.holds_subject_key(town.platform.tenant_id, town.goes)
+
+
 async def test_another_root_key_is_noticed_before_anything_is_touched(
     parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
