@@ -52,8 +52,9 @@ up: install
 	@exec $(BIN)/likeness up
 
 # Two processes, each with its own servers; a file's tests stay together, because they share what is slow to start.
+# Native tracebacks, because Python 3.11 may fail to parse a source again for a prettier one, which ends the whole run.
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --tb=native
 
 bench: install
 	$(BIN)/python -m infra.bench
