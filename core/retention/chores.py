@@ -26,6 +26,7 @@ from core.ids import Prefix, public
 from core.retention import erasers
 from core.retention.shelves import SHELVES, Shelf, policy_of
 from core.storage.service import SealedStore
+from core.terms import holds
 from core.terms.policy import policy
 from core.webhooks import service as webhooks
 
@@ -260,10 +261,18 @@ class EraseRecords:
                 lock=self.shelf.locked,
                 seconds=term.seconds,
             )
-            erased = await self.erase(session, [row.id for row in rows])
+            erased = await self.erase(session, await self._not_held(session, rows))
             if erased:
                 await erasers.note(session, tenant_id=tenant_id, term=term, count=erased)
         return _turn(rows, self.chunk, done=erased)
+
+    async def _not_held(self, session: AsyncSession, rows: Sequence[Row[Any]]) -> list[UUID]:
+        """Those on which no hold was placed since they were found, and on which none can be until they are gone."""
+        if not self.shelf.holdable:
+            return [row.id for row in rows]
+        people = {row.subject_id for row in rows if row.subject_id is not None}
+        free = await holds.not_held(session, people, self.shelf.data_class)
+        return [row.id for row in rows if row.subject_id is None or row.subject_id in free]
 
 
 @dataclass(frozen=True)

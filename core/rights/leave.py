@@ -30,7 +30,7 @@ from core.audit import log
 from core.audit import service as audit
 from core.clock import now
 from core.db import Database
-from core.errors import LegalHoldStands, NotFound, StateConflict
+from core.errors import NotFound, StateConflict
 from core.idempotency.models import IdempotencyRecord
 from core.ids import Prefix, new_id, public
 from core.keyring.service import Keyring
@@ -128,9 +128,7 @@ async def shred(
             return departure
         if departure.archive_sha256 is None and not without_archive:
             raise StateConflict("Nothing was archived yet. Take the archive first, or say that none is wanted.")
-        held_back = await holds.page(session, standing_only=True, before=None, limit=1)
-        if held_back:
-            raise LegalHoldStands(until=held_back[0].expires_at.isoformat())
+        await holds.require_none_of_tenant(session, tenant_id)
         await remember_once_committed(session, Kind.TENANT, tenant_id=tenant_id, id=tenant_id)
         departure.removed = {
             "keys": await keyring.shred_tenant(session),

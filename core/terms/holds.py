@@ -9,8 +9,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlmodel import col, select
+from sqlalchemy import ColumnElement
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from core.audit import service as audit
 from core.clock import now
@@ -18,6 +20,7 @@ from core.errors import Gone, LegalHoldStands, NotFound, StateConflict, Unaccept
 from core.ids import new_id
 from core.keyring.service import Keyring
 from core.subjects import service as subjects
+from core.subjects.models import Subject
 from core.terms.models import LegalHold
 from core.terms.policy import DataClass
 
@@ -40,7 +43,8 @@ async def place(
 ) -> LegalHold:
     """Hold what there is of a person, and what comes, until `expires_at`. No class named means all that can be held.
 
-    The person's row is held: an erasure that is under way comes first, and then this raises `Gone`.
+    The person's row is held, and the tenant's turn: an erasure, deletion or departure that is under way comes first, and
+    then this raises `Gone`, or finds less to hold; a later one sees the hold.
     """
     chosen = set(data_classes) or set(HOLDABLE)
     if not chosen <= set(HOLDABLE):
@@ -48,6 +52,9 @@ async def place(
     if chosen & _WITH_JOBS:
         chosen.add(DataClass.JOB_METADATA)
     subject = await subjects.lock(session, subject_id)
+    await session.exec(select(func.pg_advisory_xact_lock_shared(_turn(subject.tenant_id))))
+    if all(kek.destroyed for kek in await keyring.kek_versions(subject.tenant_id)):
+        raise Gone  # the tenant left; a sealer may still be cached for some seconds
     sealer = await keyring.subject_sealer(subject.tenant_id, subject.id)
     hold = LegalHold(
         id=new_id(),
@@ -135,8 +142,45 @@ async def standing(session: AsyncSession, subject_id: UUID, data_class: DataClas
 
 
 async def require_none(session: AsyncSession, subject_id: UUID, data_class: DataClass | None = None) -> None:
-    """Raise `LegalHoldStands`, with the day until which, if this class of the person, or any, is held."""
-    found = await standing(session, subject_id, data_class)
+    """Raise `LegalHoldStands`, with the day until which, if this class of the person, or any, is held.
+
+    Waits for a hold that is being placed, and until the transaction ends none can be.
+    """
+    await session.exec(_people([subject_id]))
+    _raise_for(await standing(session, subject_id, data_class))
+
+
+async def require_none_of_tenant(session: AsyncSession, tenant_id: UUID) -> None:
+    """The same for everybody of the session's tenant."""
+    await session.exec(select(func.pg_advisory_xact_lock(_turn(tenant_id))))
+    query = select(LegalHold).where(col(LegalHold.released_at).is_(None), LegalHold.expires_at > now())
+    _raise_for((await session.exec(query)).all())
+
+
+async def not_held(session: AsyncSession, subject_ids: Collection[UUID], data_class: DataClass) -> set[UUID]:
+    """Who of these people has no hold on a class, and can get none until the transaction ends.
+
+    Whoever is being held, or erased, at this moment is left out.
+    """
+    free = set((await session.exec(_people(subject_ids, skip_locked=True))).all())
+    query = select(LegalHold).where(
+        col(LegalHold.subject_id).in_(free), col(LegalHold.released_at).is_(None), LegalHold.expires_at > now()
+    )
+    held = (await session.exec(query)).all()
+    return free - {hold.subject_id for hold in held if data_class.value in hold.data_classes}
+
+
+def _people(subject_ids: Collection[UUID], *, skip_locked: bool = False) -> SelectOfScalar[UUID]:
+    # A key share is stopped by `place` and by an erasure that begins, and by nothing else that is done to a person.
+    query = select(Subject.id).where(col(Subject.id).in_(subject_ids))
+    return query.with_for_update(read=True, key_share=True, skip_locked=skip_locked)
+
+
+def _turn(tenant_id: UUID) -> ColumnElement[int]:
+    return func.hashtext(f"holds/{tenant_id}")
+
+
+def _raise_for(found: Sequence[LegalHold]) -> None:
     if found:
         until = max(hold.expires_at for hold in found)
         raise LegalHoldStands(until=until.isoformat(), holds=len(found))

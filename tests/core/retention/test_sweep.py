@@ -3,12 +3,14 @@
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.audit import log
 from core.bootstrap import Parts
@@ -23,7 +25,7 @@ from core.photos import service as photos
 from core.photos.models import Photo, PhotoState
 from core.retention import chores, erasers
 from core.retention.service import change_policy
-from core.retention.shelves import SHELVES
+from core.retention.shelves import SHELVES, Shelf
 from core.retention.sweep import sweep
 from core.rights import checkpoints
 from core.storage.models import Asset
@@ -259,6 +261,35 @@ async def test_evidence_goes_once_its_consent_has_long_ended_and_the_ledger_stay
     ended, standing = (ledger[studio.consents[purpose]] for purpose in (Purpose.BIOMETRIC_PROCESSING, Purpose.HEADSHOT))
     assert (ended.action, ended.sealed_evidence) == ("granted", None)
     assert standing.sealed_evidence is not None
+
+
+async def test_a_record_of_somebody_who_is_being_held_at_this_moment_is_passed_over(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = await Studio.open(parts)
+    await studio.withdraw(Purpose.BIOMETRIC_PROCESSING)
+    later = now() + 3 * 365 * DAY + DAY
+    found = chores._find
+
+    async def and_then_a_hold_is_placed(session: AsyncSession, shelf: Shelf, *rest: Any, **binds: Any) -> Any:
+        rows = await found(session, shelf, *rest, **binds)
+        if shelf.name == "consent_evidence" and rows:
+            async with parts.database.tenant(studio.platform.tenant_id) as another:
+                await holds.place(
+                    another,
+                    parts.keyring,
+                    subject_id=studio.subject_id,
+                    reason="A claim.",
+                    expires_at=later + DAY,
+                    actor="test",
+                )
+        return rows
+
+    with frozen_at(later), monkeypatch.context() as patched:
+        patched.setattr(chores, "_find", and_then_a_hold_is_placed)
+        assert (await sweep(parts.database, parts.store))["erase:consent_evidence"] == 0
+    with frozen_at(later + 2 * DAY):
+        assert (await sweep(parts.database, parts.store))["erase:consent_evidence"] == 1
 
 
 async def test_a_consent_that_expires_by_itself_starts_the_term_of_its_evidence(parts: Parts) -> None:

@@ -1,5 +1,7 @@
 """Legal holds: sealed, ending by themselves, and in the way of an erasure until they end."""
 
+import asyncio
+from collections.abc import Coroutine
 from datetime import timedelta
 from uuid import UUID
 
@@ -8,11 +10,12 @@ import pytest
 from core.bootstrap import Parts
 from core.clock import frozen_at, now
 from core.errors import Gone, LegalHoldStands, StateConflict, Unacceptable
-from core.rights import erase
+from core.photos import service as photos
+from core.rights import erase, leave
 from core.terms import holds
 from core.terms.models import LegalHold
 from core.terms.policy import DataClass
-from tests.scenes import Platform, a_person, a_platform, an_erasure
+from tests.scenes import Platform, a_person, a_platform, a_ready_person, an_erasure
 
 DAY = timedelta(days=1)
 REASON = "canary-reason of a claim"
@@ -80,3 +83,51 @@ async def test_a_hold_that_ended_by_itself_is_not_released_afterwards(parts: Par
     with frozen_at(now() + 2 * DAY), pytest.raises(StateConflict):
         async with parts.database.tenant(platform.tenant_id) as session:
             await holds.release(session, hold.id, actor="test")
+
+
+async def test_a_deletion_waits_for_a_hold_that_is_being_placed_and_then_sees_it(parts: Parts) -> None:
+    platform = await a_platform(parts)
+    subject_id, photo_id = await a_ready_person(parts, platform)
+
+    async def delete() -> None:
+        async with parts.database.tenant(platform.tenant_id) as session:
+            photo = await photos.get(session, photo_id)
+            await photos.delete(session, parts.store, photo, actor="test")
+
+    await _meets_a_hold_being_placed(parts, platform, subject_id, delete())
+    async with parts.database.tenant(platform.tenant_id) as session:
+        asset = await photos.asset_of(session, await photos.get(session, photo_id))
+    assert await parts.store.read(asset)
+
+
+async def test_a_departure_waits_for_a_hold_that_is_being_placed_and_then_sees_it(parts: Parts) -> None:
+    platform = await a_platform(parts)
+    subject_id = await a_person(parts, platform)
+    await leave.suspend(parts.database, tenant_id=platform.tenant_id, actor="test")
+
+    async def shred() -> None:
+        await leave.shred(
+            parts.database, parts.keyring, tenant_id=platform.tenant_id, actor="test", without_archive=True
+        )
+
+    await _meets_a_hold_being_placed(parts, platform, subject_id, shred())
+    assert (await parts.keyring.held_of_tenant(platform.tenant_id))[0] > 0
+    async with parts.database.tenant(platform.tenant_id) as session:
+        for hold in await holds.standing(session, subject_id):
+            await holds.release(session, hold.id, actor="test")
+    await shred()
+    with pytest.raises(Gone):  # there is nothing left that could be held
+        await _place(parts, platform, subject_id)
+
+
+async def _meets_a_hold_being_placed(
+    parts: Parts, platform: Platform, subject_id: UUID, work: Coroutine[None, None, None]
+) -> None:
+    async with parts.database.tenant(platform.tenant_id) as session:
+        await holds.place(
+            session, parts.keyring, subject_id=subject_id, reason=REASON, expires_at=now() + DAY, actor="test"
+        )
+        meanwhile = asyncio.create_task(work)
+        await asyncio.wait({meanwhile}, timeout=1)
+    with pytest.raises(LegalHoldStands):
+        await meanwhile
