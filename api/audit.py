@@ -51,7 +51,7 @@ class EntryView(Struct, frozen=True, kw_only=True):
     """One entry. What it is about is bound by the commitment inside the leaf; no personal data is in it."""
 
     id: Annotated[str, Meta(examples=["aud_0199b3c4d5e67f8090a1b2c3d4e5f611"])]
-    number: int
+    number: Annotated[int | None, Meta(description="Its place in the log; null until it is sequenced, seconds later.")]
     kind: Annotated[str, Meta(examples=["subject.shredded"])]
     actor: str
     recorded_at: datetime
@@ -96,7 +96,7 @@ def entry_view(entry: AuditEntry) -> EntryView:
     """An entry, as callers see it."""
     return EntryView(
         id=public(Prefix.AUDIT_ENTRY, entry.id),
-        number=entry.number or 0,
+        number=entry.number,
         kind=entry.kind,
         actor=entry.actor,
         recorded_at=entry.recorded_at,

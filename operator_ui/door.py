@@ -19,9 +19,10 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from operator_ui import door_pages as pages
-from operator_ui.place import API_URL, COOKIE, OIDC, PUBLIC_URL, SECURE
+from operator_ui.place import API_URL, COOKIE, INVITATION, OIDC, PUBLIC_URL, SECURE
 
 _MOST_BYTES = 16 * 1024
+_INVITATION_SECONDS = 900
 STATIC = Path(__file__).with_name("static")
 _KEPT = {"cache-control": "max-age=3600"}
 _UNREACHABLE = "The service does not answer just now. Nothing was changed; try again in a moment."
@@ -67,7 +68,18 @@ async def sign_in(request: Request) -> Response:
 
 
 async def join(request: Request) -> Response:
-    """Follow a one-time link: choose a password, enrol an authenticator, and be signed in."""
+    """Follow a one-time link: choose a password, enrol an authenticator, and be signed in.
+
+    Where an identity provider says who people are, the link is kept for a quarter of an hour in a cookie, and used by
+    the first page that is opened with its word.
+    """
+    if OIDC:
+        answer = RedirectResponse("/", status_code=303)
+        token = request.query_params.get("token", "")
+        answer.set_cookie(
+            INVITATION, token, max_age=_INVITATION_SECONDS, path="/", secure=SECURE, httponly=True, samesite="strict"
+        )
+        return answer
     if request.method != "POST":
         return HTMLResponse(pages.choose_password(request.query_params.get("token", "")))
     form = await _form(request)

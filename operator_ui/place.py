@@ -16,6 +16,9 @@ SECURE: Final = PUBLIC_URL.startswith("https://")
 # `__Host-` makes a browser refuse the cookie from any other host and over plain http.
 COOKIE: Final = "__Host-likeness-console" if SECURE else "likeness-console"
 
+# The token of a one-time link, while an identity provider is asked who has followed it.
+INVITATION: Final = "__Host-likeness-invitation" if SECURE else "likeness-invitation"
+
 _OIDC: Final = "LIKENESS_CONSOLE_OIDC_"
 OIDC: Final = f"{_OIDC}METADATA_URL" in os.environ
 

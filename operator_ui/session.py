@@ -14,11 +14,12 @@ from urllib.parse import quote, urlencode
 import streamlit as st
 
 from operator_ui.client import Api, SignedOut, Trouble
-from operator_ui.place import COOKIE, OIDC
+from operator_ui.place import COOKIE, INVITATION, OIDC
 from operator_ui.views.operators import Operator
 from operator_ui.words import plain
 
 P = ParamSpec("P")
+_UNKNOWN = "operator_unknown"
 logger = logging.getLogger("likeness.console")
 
 _ROLES = {"viewer": "Viewer", "support": "Support", "privacy_officer": "Privacy officer", "admin": "Admin"}
@@ -34,9 +35,40 @@ def api() -> Api:
 
 def visit() -> Operator:
     """Who looks, as the API has it now. Raises `SignedOut` or `Trouble`."""
-    found = api().read("session", Operator)
+    try:
+        found = api().read("session", Operator)
+    except Trouble as trouble:
+        token = st.context.cookies.get(INVITATION) if OIDC else None
+        if trouble.code != _UNKNOWN or not token:
+            raise
+        found = _join(str(token))
     st.session_state["operator"] = found
     return found
+
+
+def _join(token: str) -> Operator:
+    """Become the operator of this one-time link, as whom the provider says that one is. Raises `Trouble`."""
+    try:
+        return api().act("POST", "invitations/link", body={"token": token}).read(Operator)
+    except Trouble as trouble:
+        # The first admin's link names nobody yet, so the provider's word is taken for name and address.
+        said = {name: st.user.get(name) for name in ("name", "email")}
+        if trouble.code != "unacceptable" or not all(said.values()):
+            raise
+        return api().act("POST", "invitations/link", body={"token": token, **said}).read(Operator)
+
+
+def ways_out() -> None:
+    """For whoever the provider knows and we do not: be somebody else."""
+    if OIDC and st.user.is_logged_in:
+        st.button("Sign in as somebody else", icon=":material/switch_account:", on_click=st.logout, key="oidc_other")
+
+
+def sign_out_everywhere() -> None:
+    """End every session at the API, then forget the provider's word in this browser."""
+    with troubles():
+        api().act("DELETE", "session")
+    st.logout()
 
 
 def operator() -> Operator:

@@ -19,7 +19,7 @@ from operator_ui.client import Api
 from operator_ui.layout import nothing
 from operator_ui.session import api
 
-Kind = Literal["text", "number", "time", "state", "urgency", "seconds", "share"]
+Kind = Literal["text", "figure", "number", "time", "state", "urgency", "seconds", "share"]
 MOST_EXPORTED = 10_000
 
 _COLOURS = {
@@ -30,7 +30,11 @@ _COLOURS = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. urgency: of a date that is due. share: 0..1, drawn as a bar. seconds: a length of time."""
+    """One column.
+
+    figure: a number that may be a word. urgency: of a date that is due. share: 0..1, drawn as a bar. seconds: a length
+    of time.
+    """
 
     title: str
     kind: Kind = "text"
@@ -179,5 +183,7 @@ def _config(column: Column) -> Any:
             return DatetimeColumn(f"{label} (UTC)", width=width, help=said, format="D MMM YYYY, HH:mm", timezone="UTC")
         case "share":
             return ProgressColumn(label, width=width, help=said, min_value=0, max_value=1, format="percent")
+        case "figure":
+            return TextColumn(label, width=width, help=said, alignment="right")
         case _:
             return TextColumn(label, width=width, help=said)

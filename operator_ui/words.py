@@ -92,6 +92,11 @@ def share(part: float, whole: float) -> str:
     return "–" if not whole else f"{100 * part / whole:.0f} %"
 
 
+def slug(text: str) -> str:
+    """A text as part of a name: jobs-at-work."""
+    return "-".join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
 def title(word: str) -> str:
     """A code as words: `worker_died` is Worker died."""
     words = word.replace("_", " ").replace(".", " ").strip()
@@ -135,7 +140,7 @@ TONES: Final[dict[str, tuple[Tone, str]]] = {
     ),
     **dict.fromkeys(("refused", "denied", "suspended", "disabled", "unverified", "stuck", "late"), ("orange", "◆")),
     **dict.fromkeys(("failed", "dead_letter", "overdue", "broken", "down", "destroyed"), ("red", "▲")),
-    **dict.fromkeys(("cancelled", "expired", "withdrawn", "superseded", "retired", "gone"), ("gray", "○")),
+    **dict.fromkeys(("cancelled", "expired", "withdrawn", "superseded", "retired", "gone", "closed"), ("gray", "○")),
 }
 
 

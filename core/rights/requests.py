@@ -207,13 +207,18 @@ async def export(session: AsyncSession, *, request_id: UUID, actor: str) -> Pers
 
 
 async def acknowledge(session: AsyncSession, *, request_id: UUID, actor: str) -> RightsRequest:
-    """Record that the person was told of the receipt. Doing so again changes nothing."""
-    request = await _held(session, request_id)
+    """Record that the person was told of the receipt. Doing so again changes nothing.
+
+    An erasure destroys the person's key the moment it begins, and its request is open until all is gone: whoever asked
+    is told of the receipt all the same, and the law's clock for that runs on. The leaf then names nobody.
+    """
+    request = await _held(session, request_id, erased_too=True)
     if request.acknowledged_at is None:
         request.acknowledged_at = now()
         _look_again(request)
         session.add(request)
-        await _record(session, request, "acknowledged", actor=actor)
+        person = await subjects.lock(session, request.subject_id, erased_too=True)
+        await _record(session, request, "acknowledged", actor=actor, linked=person.erased_at is None)
     return request
 
 
@@ -353,11 +358,15 @@ async def _open(session: AsyncSession, subject_id: UUID, kind: Kind) -> RightsRe
 
 
 async def _held(
-    session: AsyncSession, request_id: UUID, *, state: RequestState = RequestState.RECEIVED
+    session: AsyncSession,
+    request_id: UUID,
+    *,
+    state: RequestState = RequestState.RECEIVED,
+    erased_too: bool = False,
 ) -> RightsRequest:
     """The request in this state, its row and its person's locked: person first, as everywhere."""
     found = await get(session, request_id)
-    await subjects.lock(session, found.subject_id)
+    await subjects.lock(session, found.subject_id, erased_too=erased_too)
     query = select(RightsRequest).where(RightsRequest.id == request_id).with_for_update()
     request = (await session.exec(query.execution_options(populate_existing=True))).one()
     if request.state != state:

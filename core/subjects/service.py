@@ -84,13 +84,16 @@ async def get(session: AsyncSession, subject_id: UUID) -> Subject:
     return found
 
 
-async def lock(session: AsyncSession, subject_id: UUID, *, share: bool = False) -> Subject:
-    """A person, their row locked until commit: an erasure waits for us, or we see that it came first (`Gone`)."""
+async def lock(session: AsyncSession, subject_id: UUID, *, share: bool = False, erased_too: bool = False) -> Subject:
+    """A person, their row locked until commit: an erasure waits for us, or we see that it came first (`Gone`).
+
+    erased_too: for what is told of somebody after their erasure has begun, and opens nothing of theirs.
+    """
     query = select(Subject).where(Subject.id == subject_id).execution_options(populate_existing=True)
     found = (await session.exec(query.with_for_update(read=share))).first()
     if found is None:
         raise NotFound
-    if found.erased_at is not None:
+    if found.erased_at is not None and not erased_too:
         raise Gone
     return found
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from operator_ui.pages import (
+    acts,
     approvals,
     audit,
     erasures,
+    glass,
     jobs,
     keys,
     models,
@@ -53,6 +55,8 @@ PAGES: Final[dict[str, list[Page]]] = {
     ],
     "Trust": [
         Page("Audit", ":material/policy:", "audit", audit.show),
+        Page("Acts", ":material/history_edu:", "acts", acts.show),
+        Page("Break glass", ":material/emergency:", "glass", glass.show),
         Page("Operators", ":material/badge:", "operators", operators.show),
     ],
 }

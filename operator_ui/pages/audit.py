@@ -21,7 +21,7 @@ from operator_ui.views.audit import AuditPage, CheckpointPage, Consistency, Incl
 
 _PAGE = "audit"
 _COLUMNS: Final = {
-    "number": Column("No.", "number"),
+    "number": Column("No.", "figure", help="Not yet: it is given its place within seconds."),
     "at": Column("When", "time"),
     "kind": Column("What", width="medium"),
     "actor": Column("Who", width="medium"),
@@ -89,14 +89,15 @@ def _entries(tenant: str, kind: str, actor: str) -> None:
 
 
 def _row(one: Any) -> dict[str, Any]:
-    return {"number": one.number, "at": one.recorded_at, "kind": one.kind, "actor": one.actor, "id": one.id}
+    number = "not yet" if one.number is None else words.count(one.number)
+    return {"number": number, "at": one.recorded_at, "kind": one.kind, "actor": one.actor, "id": one.id}
 
 
 def _prove(tenant: str, entry: str) -> None:
     """Compute the log's root from the entry and its path, here, and compare it with what was signed."""
     caller = api()
     found = caller.read(f"audit/{tenant}/entries/{entry}/proof", Inclusion)
-    section(f"Entry {found.entry.number:,} · {words.plain(found.entry.kind)}", found.entry.id)
+    section(f"Entry {words.count(found.entry.number)} · {words.plain(found.entry.kind)}", found.entry.id)
     try:
         size = _require_included(found, caller.published(KEYS_PATH))
     except NotVerified as error:
@@ -115,6 +116,8 @@ def _require_included(found: Inclusion, keys: bytes) -> int:
     """Over how many entries the checkpoint was signed that the entry is in. Raises `NotVerified`."""
     signed = open_checkpoint(found.checkpoint.note, read_keys(keys))
     steps = [bytes.fromhex(step) for step in found.proof]
+    if found.entry.number is None:
+        raise NotVerified("the entry has no place in the log yet; look again in a moment")
     root = root_from_inclusion(hash_leaf(found.entry.leaf.encode()), found.entry.number, signed.size, steps)
     if root != signed.root:
         raise NotVerified("the path does not lead to the signed root")

@@ -1,4 +1,4 @@
-"""*Tenants*: whom do we serve, how are they, and what may they do?"""
+"""*Tenants*: whom do we serve, how are they, and what may they do? What is done with one is in `tenant_forms`."""
 
 from typing import Any, Final
 
@@ -6,6 +6,7 @@ import streamlit as st
 
 from operator_ui import acts, filters, words
 from operator_ui.layout import Figure, figures, heading, links, roles, section
+from operator_ui.pages import tenant_forms
 from operator_ui.session import api, may, troubles
 from operator_ui.tables import Column, export, table
 from operator_ui.views.quotas import Quota, QuotaPage
@@ -90,29 +91,11 @@ def _detail(one: ManagedTenant, quota: Quota | None) -> None:
         )
         of_this = {"tenant": tenant.id}
         links(quotas=of_this, jobs=of_this, webhooks=of_this, keys=of_this, retention=of_this, audit=of_this)
-        _suspension(one)
+        tenant_forms.show(one, quota)
 
 
 def _cap(quota: Quota | None) -> str:
     return "none" if quota is None or quota.concurrency is None else words.count(quota.concurrency)
-
-
-def _suspension(one: ManagedTenant) -> None:
-    tenant_id, name, state, version = one.tenant.id, one.tenant.name, one.tenant.state, one.version
-    allowed = may("admin")
-    if state == "suspended":
-        if st.button("Let it go on", icon=":material/play_circle:", disabled=not allowed, key="resume"):
-            body = {"state": "active", "version": version}
-            acts.act("PATCH", f"tenants/{tenant_id}", body=body, done=f"{name} may begin new work again.")
-    else:
-        with st.popover("Suspend …", icon=":material/pause_circle:", disabled=not allowed):
-            st.write("It starts nothing new from then on. Reading and erasing go on: its people keep their rights.")
-            reason = st.text_area("Reason", max_chars=500, key="suspend-reason")
-            if st.button("Propose to suspend", type="primary", disabled=not reason.strip(), key="suspend"):
-                body = {"state": "suspended", "reason": reason.strip(), "version": version}
-                acts.act("PATCH", f"tenants/{tenant_id}", body=body, done=f"{name} is suspended.")
-    roles("admin")
-    st.caption("Suspending needs a second person.")
 
 
 def _create() -> None:

@@ -4,10 +4,11 @@ from html import escape
 
 import streamlit as st
 
-from operator_ui import session, theme
+from operator_ui import session, standing, theme
 from operator_ui.client import SignedOut, Trouble
 from operator_ui.door import STATIC
 from operator_ui.pages import PAGES
+from operator_ui.place import OIDC
 from operator_ui.views.operators import Operator
 
 st.set_page_config(page_title="Likeness console", page_icon="/door/mark.svg", layout="wide")
@@ -19,8 +20,10 @@ def _who(operator: Operator) -> None:
     st.html(
         f'<div class="lk-who">{escape(operator.name)}<br>'
         f'<span class="quiet">{escape(session.role_name(operator.role))}</span><br>'
-        '<a href="/sign-out" target="_self">Sign out everywhere</a></div>'
+        + ("</div>" if OIDC else '<a href="/sign-out" target="_self">Sign out everywhere</a></div>')
     )
+    if OIDC:
+        st.button("Sign out everywhere", on_click=session.sign_out_everywhere, key="oidc_sign_out")
 
 
 def main() -> None:
@@ -42,9 +45,11 @@ def main() -> None:
     except Trouble as trouble:
         session.show(trouble)
         st.button("Try again", icon=":material/refresh:", type="primary")
+        session.ways_out()
         return
     with st.sidebar:
         _who(operator)
+    standing.banner()
     with session.troubles():
         chosen.run()
 

@@ -9,7 +9,7 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     """One entry of a log."""
 
     id: str
-    number: int
+    number: int | None = None
     kind: str
     actor: str
     recorded_at: datetime

@@ -4,7 +4,6 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from functools import cached_property
 from pathlib import Path
 
 import asyncpg
@@ -17,7 +16,7 @@ from infra.local.postgres import ADMINISTRATOR, APP, KEYS, OPERATORS, OWNER, SYS
 from infra.local.valkey import Valkey
 from infra.seed import Size, fill
 from tests.api.browser import chromium, on_a_port
-from tests.operator_ui.stage import Stage, free_port, running_console
+from tests.operator_ui.stage import Stage, free_port, read_whole, running_console
 
 NAME = "likeness_console"
 
@@ -38,10 +37,11 @@ async def stage(postgres: Postgres, valkey: Valkey) -> AsyncIterator[Stage]:
         stack.push_async_callback(administrator.execute, f"DROP DATABASE {NAME} WITH (FORCE)")
         console_port = free_port()
         console_url = f"http://127.0.0.1:{console_port}"
-        for name, value in _settings(postgres, valkey, folder).items():
+        environment = _settings(postgres, valkey, folder)
+        for name, value in environment.items():
             patch.setenv(name, value)
         patch.setenv("LIKENESS_CONSOLE_PUBLIC_URL", console_url)
-        settings = _read_whole(Settings())
+        settings = read_whole(Settings())
         parts = await stack.enter_async_context(open_parts(settings))
         patch.undo()  # everything is read: the tests of other folders have settings of their own
         await fill(parts, size=Size(jobs=10, erasures=1, answered=1, rounds=1), seed=2)
@@ -57,15 +57,8 @@ async def stage(postgres: Postgres, valkey: Valkey) -> AsyncIterator[Stage]:
             browser=browser,
             database_url=postgres.url(ADMINISTRATOR, database=NAME),
             server=server,
+            environment=environment,
         )
-
-
-def _read_whole(settings: Settings) -> Settings:
-    """The settings with every group read now, and none when it is first asked for."""
-    for name, member in vars(Settings).items():
-        if isinstance(member, cached_property):
-            getattr(settings, name)
-    return settings
 
 
 def _settings(postgres: Postgres, valkey: Valkey, folder: Path) -> dict[str, str]:

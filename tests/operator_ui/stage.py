@@ -6,9 +6,10 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from playwright.async_api import Browser, Page, Request, expect
 
 from core.bootstrap import Parts
 from core.operators.service import Role
+from core.settings import Settings
 from operator_ui.place import COOKIE
 from tests.operating import an_operator
 
@@ -63,6 +65,7 @@ class Stage:
     browser: Browser
     database_url: str
     server: uvicorn.Server
+    environment: Mapping[str, str]
 
     @asynccontextmanager
     async def visit(self, role: Role = Role.ADMIN, *, name: str = "Ada Bright", **screen: Any) -> AsyncIterator[Visit]:
@@ -97,6 +100,14 @@ class Stage:
             return await client.request(method, path, headers=headers, **request)
 
 
+def read_whole(settings: Settings) -> Settings:
+    """The settings with every group read now, and none when it is first asked for."""
+    for name, member in vars(Settings).items():
+        if isinstance(member, cached_property):
+            getattr(settings, name)
+    return settings
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -105,12 +116,14 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def running_console(folder: Path, *, api_url: str, port: int | None = None) -> AsyncIterator[str]:
-    """The console in a process of its own, as the supervisor starts it."""
+async def running_console(
+    folder: Path, *, api_url: str, port: int | None = None, more: Mapping[str, str] | None = None
+) -> AsyncIterator[str]:
+    """The console in a process of its own, as the supervisor starts it. more: settings of its environment."""
     port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     told = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS_")}
-    told |= {"LIKENESS_CONSOLE_API_URL": api_url, "LIKENESS_CONSOLE_PUBLIC_URL": url}
+    told |= {"LIKENESS_CONSOLE_API_URL": api_url, "LIKENESS_CONSOLE_PUBLIC_URL": url, **(more or {})}
     script = ROOT / "operator_ui" / "app.py"
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
     with (folder / "console.log").open("wb") as log:

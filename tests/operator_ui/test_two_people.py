@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 from playwright.async_api import expect
+from sqlmodel import select
 
 from core.clock import frozen_at, now
 from core.ids import Prefix, public
 from core.operators.service import Role
 from core.rights import certify, erase
+from core.rights.models import Departure
+from core.webhooks.models import Event
 from tests import scenes
-from tests.operator_ui.stage import PATIENCE, Stage
+from tests.operator_ui.stage import PATIENCE, Stage, Visit
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -74,6 +77,98 @@ async def test_an_erasure_is_followed_from_the_request_to_a_certificate_that_the
             await visit.page.get_by_role("button", name="Certificate (JSON)").click()
         assert (await downloading.value).suggested_filename.endswith(".json")
         assert visit.trouble == []
+
+
+async def test_a_tenant_is_deleted_only_by_its_typed_name_and_a_second_person(stage: Stage) -> None:
+    platform = await scenes.a_platform(stage.parts)
+    await scenes.a_ready_person(stage.parts, platform)
+    tenant = public(Prefix.TENANT, platform.tenant_id)
+    asking = {"Authorization": f"Bearer {platform.key}"}
+    async with stage.visit(name="First") as first, stage.visit(Role.PRIVACY_OFFICER, name="Second") as second:
+        await first.open(f"/tenants?tenant={tenant}", "Tenants")
+        await first.page.get_by_role("button", name="Delete …").click()
+        await first.sees("Everything that is held for this tenant is deleted")
+        propose = first.page.get_by_role("button", name="Propose to delete")
+        await _fill(first, "Why delete", "They left us")
+        await _fill(first, "Type the tenant's name to delete", "Some Other Platform")
+        await expect(propose).to_be_disabled()
+        await _fill(first, "Type the tenant's name to delete", "Some Platform")
+        await propose.click()
+        await first.sees(re.compile("Nothing was archived yet"))  # the API minds the platform's own records
+        await first.page.get_by_text("It wants no archive of its own records").click()
+        await first.still()
+        await propose.click()
+        await first.sees(re.compile("Nothing has changed yet: this needs a second person"))
+        assert (await stage.api(asking, "GET", "/v1/tenant")).status_code == 200
+        await second.open("/approvals", "Approvals")
+        await second.sees(re.compile("become unreadable at once, for good"))
+        await _fill(second, "Your reason", "I called them too")
+        await second.page.get_by_role("button", name="Approve").click()
+        await second.sees("Approved, and done.")
+    async with stage.parts.database.tenant(platform.tenant_id) as session:
+        departure = (await session.exec(select(Departure))).one()
+    assert departure.shredded_at is not None
+    assert (await stage.api(asking, "GET", "/v1/tenant")).status_code == 401
+
+
+async def test_two_people_break_the_glass_see_ids_alone_and_everybody_hears_of_it(stage: Stage) -> None:
+    platform = await scenes.a_platform(stage.parts)
+    subject, _ = await scenes.a_ready_person(stage.parts, platform)
+    tenant, person = public(Prefix.TENANT, platform.tenant_id), public(Prefix.SUBJECT, subject)
+    async with (
+        stage.visit(Role.SUPPORT, name="First") as first,
+        stage.visit(Role.PRIVACY_OFFICER, name="Second") as second,
+        stage.visit(name="Third") as third,
+    ):
+        await first.open(f"/glass?tenant={tenant}", "Break glass")
+        await first.sees(re.compile("The tenant is told at once"))
+        await _fill(first, "Why it is needed", "A job of one person never ends")
+        await first.page.get_by_role("button", name="Ask for it").click()
+        await first.sees(re.compile("Nothing has changed yet: this needs a second person"))
+        await second.open("/approvals", "Approvals")
+        await _fill(second, "Your reason", "I look with them")
+        await second.page.get_by_role("button", name="Approve").click()
+        await second.sees("Approved, and done.")
+        # The banner is on every page of both, with the time that is left, and on nobody else's.
+        for visit in (first, second):
+            await visit.open("/jobs", "Jobs")
+            await visit.sees("Break-glass is open.")
+            await visit.sees(re.compile("29 min|30 min"))
+        await third.open("/glass", "Break glass")
+        await third.sees("Before")
+        assert await third.page.get_by_text("Break-glass is open.").count() == 0
+        # Looking is a click of its own, because each look is written down.
+        await first.open("/glass", "Break glass")
+        await first.sees("Nothing was looked at yet.")
+        assert await _looks(stage, third.headers) == 0
+        await _fill(first, "One person", person)
+        await first.page.get_by_role("button", name="Look", exact=True).click()
+        await first.sees(re.compile("Closes in"))
+        await expect(first.page.get_by_role("heading", name=person)).to_be_visible(timeout=PATIENCE)
+        await first.sees("1 photo, 0 headshots, 0 jobs")
+        assert await _looks(stage, third.headers) == 1
+        assert await first.page.locator("[data-testid=stMain] img").count() == 0
+        # Our own log has it, and proves itself in the page.
+        await third.open("/acts", "Acts")
+        await third.sees("Proved here.")
+        await third.sees(re.compile("and agrees"))
+        assert first.trouble == second.trouble == third.trouble == []
+    async with stage.parts.database.tenant(platform.tenant_id) as session:
+        told = (await session.exec(select(Event).where(Event.type == "operator.break_glass"))).all()
+    assert len(told) == 1
+
+
+async def _looks(stage: Stage, headers: dict[str, str]) -> int:
+    acts = (await stage.api(headers, "GET", "/operator/v1/acts?limit=50")).json()["data"]
+    return sum(act["kind"] == "break_glass.looked" for act in acts)
+
+
+async def _fill(visit: Visit, label: str, text: str) -> None:
+    """Type it, and leave the field so that the page hears of it."""
+    box = visit.page.get_by_label(label, exact=True)
+    await box.fill(text)
+    await box.press("Enter")
+    await visit.still()
 
 
 async def test_a_delivery_is_sent_again(stage: Stage) -> None:

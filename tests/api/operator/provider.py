@@ -1,6 +1,11 @@
-"""A small OpenID provider over HTTP, with real RSA keys: discovery, a key set, and tokens as a real one signs them."""
+"""A small OpenID provider over HTTP, with real RSA keys: discovery, a key set, and tokens as a real one signs them.
+
+Its authorization endpoint lets everybody in as `subject` at once, with a code that its token endpoint takes once, from
+the client that knows its secret and the verifier of the challenge (RFC 7636).
+"""
 
 import base64
+import hashlib
 import hmac
 import json
 import secrets
@@ -9,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
@@ -16,6 +22,7 @@ from joserfc.jwk import KeySet, RSAKey
 from core.clock import now
 
 CLIENT = "likeness-console"
+SECRET = "the secret of a client that is no more than a test"
 
 
 class Provider:
@@ -25,6 +32,8 @@ class Provider:
         self.asked: list[str] = []
         self.keys: list[RSAKey] = []
         self.calls_itself: str | None = None
+        self.codes: dict[str, dict[str, str]] = {}
+        self.subject = "ada"
         self.away = False
         self.rotate()
         provider = self
@@ -32,8 +41,25 @@ class Provider:
         class Answers(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 provider.asked.append(self.path)
+                if self.path.startswith("/authorize?"):
+                    self.send_response(302)
+                    self.send_header("Location", provider.authorize(dict(parse_qsl(urlsplit(self.path).query))))
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
                 body = json.dumps(provider.answer(self.path)).encode()
                 self.send_response(503 if provider.away else 200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                provider.asked.append(self.path)
+                sent = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+                issued = provider.exchange(sent, self.headers.get("Authorization", ""))
+                body = json.dumps(issued or {"error": "invalid_grant"}).encode()
+                self.send_response(400 if issued is None else 200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -49,7 +75,38 @@ class Provider:
         if path == "/keys":
             found: dict[str, Any] = dict(KeySet(list(self.keys)).as_dict(private=False))
             return found
-        return {"issuer": self.calls_itself or self.issuer, "jwks_uri": f"{self.issuer}/keys"}
+        return {
+            "issuer": self.calls_itself or self.issuer,
+            "jwks_uri": f"{self.issuer}/keys",
+            "authorization_endpoint": f"{self.issuer}/authorize",
+            "token_endpoint": f"{self.issuer}/token",
+            "response_types_supported": ["code"],
+            "code_challenge_methods_supported": ["S256"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        }
+
+    def authorize(self, asked: dict[str, str]) -> str:
+        """Where the browser goes next."""
+        assert (asked["client_id"], asked["response_type"], asked["code_challenge_method"]) == (CLIENT, "code", "S256")
+        code = secrets.token_urlsafe(16)
+        self.codes[code] = asked
+        return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
+
+    def exchange(self, sent: dict[str, str], authorization: str) -> dict[str, Any] | None:
+        """The tokens for a code, once."""
+        asked = self.codes.pop(sent.get("code", ""), None)
+        known = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
+        verifier = hashlib.sha256(sent.get("code_verifier", "").encode()).digest()
+        challenge = base64.urlsafe_b64encode(verifier).rstrip(b"=").decode()
+        if asked is None or authorization != f"Basic {known}" or asked["code_challenge"] != challenge:
+            return None
+        token = self.token(subject=self.subject, nonce=asked["nonce"])
+        return {
+            "access_token": secrets.token_urlsafe(16),
+            "token_type": "Bearer",
+            "expires_in": 3600,
+            "id_token": token,
+        }
 
     def rotate(self) -> None:
         """Sign with a new key; the old one is published no longer."""

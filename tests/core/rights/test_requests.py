@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from sqlmodel import select
 
+from core.audit.models import AuditEntry
 from core.bootstrap import Parts
 from core.clock import frozen_at, now
 from core.consent import restrict
@@ -225,6 +226,26 @@ async def test_an_erasure_begins_when_it_is_known_who_asked(parts: Parts) -> Non
             await requests.read(parts.keyring, found)
     with pytest.raises(Gone):
         await _ask(parts, platform, subject_id, Kind.ACCESS)
+
+
+async def test_receipt_is_confirmed_to_somebody_whose_erasure_has_begun_and_the_leaf_names_nobody(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    subject_id = await _person(parts, platform, "US-CA")
+    request = await _ask(parts, platform, subject_id, Kind.ERASURE, identity=Identity.VERIFIED)
+    for _ in range(2):
+        async with parts.database.tenant(platform.tenant_id) as session:
+            told = await requests.acknowledge(session, request_id=request.id, actor="test")
+    assert told.acknowledged_at is not None
+    assert told.next_word_at is not None
+    assert told.acknowledge_by is not None
+    async with parts.database.tenant(platform.tenant_id) as session:
+        query = select(AuditEntry).where(AuditEntry.kind == "rights_request.acknowledged")
+        (leaf,) = (await session.exec(query)).all()
+        with pytest.raises(Gone):
+            await requests.deny(
+                session, parts.keyring, request_id=request.id, exception="legal_claims", reason="x", actor="test"
+            )
+    assert leaf.subject_id is None
 
 
 async def test_a_failed_identity_check_erases_nobody(parts: Parts) -> None:
