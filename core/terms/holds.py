@@ -43,8 +43,8 @@ async def place(
 ) -> LegalHold:
     """Hold what there is of a person, and what comes, until `expires_at`. No class named means all that can be held.
 
-    The person's row is held, and the tenant's turn: an erasure, deletion or departure that is under way comes first, and
-    then this raises `Gone`, or finds less to hold; a later one sees the hold.
+    The person's row is held, and the tenant's turn: an erasure, deletion or departure that is under way comes first,
+    and then this raises `Gone`, or finds less to hold; a later one sees the hold.
     """
     chosen = set(data_classes) or set(HOLDABLE)
     if not chosen <= set(HOLDABLE):
