@@ -90,7 +90,7 @@ def _read(archive: ZipFile, trust: Trust) -> Package:
     manifest = _object(document)
     if manifest.get("format") != FORMAT:
         raise ExportVersionUnknown(known=[FORMAT])
-    if canonical(manifest) + b"\n" != document:
+    if _spelled(manifest) != document:
         raise ExportAltered
     key_id = trust(manifest)
     # 3. Every file that was signed, and no other, with the bytes that were signed.
@@ -110,6 +110,14 @@ def _read(archive: ZipFile, trust: Trust) -> Package:
         raise ExportTooLarge(max_bytes=MOST_HISTORY_BYTES)
     history = {histories[name]: _rows(found) for name, found in kept.items() if name in histories}
     return Package(manifest, hashlib.sha256(document).hexdigest(), key_id, photos, history)
+
+
+def _spelled(manifest: Mapping[str, Any]) -> bytes:
+    """The one spelling that it may have. What has none, a number beyond all others say, is no manifest."""
+    try:
+        return canonical(manifest) + b"\n"
+    except (ValueError, RecursionError):
+        raise ExportUnreadable from None
 
 
 def _named(archive: ZipFile) -> dict[str, ZipInfo]:

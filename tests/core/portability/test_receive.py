@@ -219,6 +219,10 @@ def _manifest(files: dict[str, bytes], **changes: object) -> bytes:
     return zipped(files | {NAME: json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode() + b"\n"})
 
 
+def _number(files: dict[str, bytes], number: bytes) -> bytes:
+    return zipped(files | {NAME: files[NAME].replace(b'{"', b'{"a":' + number + b',"', 1)})
+
+
 def _photo(files: dict[str, bytes], change: Callable[[bytes], bytes]) -> bytes:
     name = next(name for name in files if name.startswith("photos/"))
     return zipped(files | {name: change(files[name])})
@@ -236,6 +240,8 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, bytes]], bytes], type[LikenessError
     "no manifest": (lambda files: zipped({"data/person.json": files["data/person.json"]}), ExportUnreadable),
     "a manifest that is no JSON": (lambda files: zipped(files | {NAME: b"{"}), ExportUnreadable),
     "a manifest that is deep": (lambda files: zipped(files | {NAME: b"[" * 100_000}), ExportUnreadable),
+    "a number beyond all others": (lambda files: _number(files, b"1e999"), ExportUnreadable),
+    "no number": (lambda files: _number(files, b"NaN"), ExportUnreadable),
     "a ZIP64": (_zip64, ExportUnreadable),
     "a lie about a length": (_lying_length, ExportUnreadable),
     "many names": (_many_names, ExportTooLarge),
