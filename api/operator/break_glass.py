@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 
 from api import paging
 from api.operator.approvals import ApprovalView, Reason, ground, proposed
-from api.operator.auth import RoleGuard, requires_viewer
+from api.operator.auth import RoleGuard
 from api.paging import Cursor, Limit
 from api.problems import PAGED, documented
 from core.bootstrap import Parts
@@ -87,7 +87,7 @@ class BreakGlassController(Controller):
     @get(
         "/{approval_id:str}/subjects",
         summary="Look at single people's records",
-        guards=(requires_viewer,),
+        guards=(requires_glass,),
         responses=documented(Unauthenticated, RoleMissing, SecondPersonNeeded, NotFound, StateConflict, *PAGED),
     )
     async def list_glass_subjects(

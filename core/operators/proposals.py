@@ -7,6 +7,8 @@
 Invariants of this file:
 - Nobody decides what they proposed (the database refuses it too) or what is about themselves; a machine
   decides nothing.
+- Both people are looked up anew when it is decided: whoever agrees may still approve, and whoever asked is still there
+  and has the role with which they asked.
 - The row is the lock: two approvals at once execute once.
 - What was proposed never changes. A proposal expires after 72 hours, whether or not the sweep has come by.
 - Every step is in the log of acts, and for an act on a tenant in the tenant's own log, by the operator's id alone.
@@ -24,12 +26,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.audit import service as audit
 from core.clock import now
-from core.errors import LikenessError, NotFound, StateConflict
+from core.errors import LikenessError, NotFound, RoleMissing, StateConflict
 from core.logs import place_of
-from core.operators import record
+from core.operators import accounts, record
 from core.operators.acts import Act, Ground, act_of
 from core.operators.errors import SecondPersonNeeded
-from core.operators.models import Proposal, ProposalState
+from core.operators.models import OperatorAccount, Proposal, ProposalState
 from core.operators.service import Operator
 
 logger = logging.getLogger("likeness.operators")
@@ -72,6 +74,8 @@ async def approve(ground: Ground, operator: Operator, proposal_id: UUID, *, reas
     async with ground.database.operator(about) as session:
         proposal = await _held(session, proposal_id)
         act = _require_may_decide(proposal, operator)
+        await _require_still_approver(session, operator)
+        await _require_still_proposer(session, proposal)
         proposal.state, proposal.decided_by, proposal.decided_at = "approved", operator.id, now()
         proposal.decision_reason = reason
         session.add(proposal)
@@ -89,6 +93,7 @@ async def refuse(ground: Ground, operator: Operator, proposal_id: UUID, *, reaso
     async with ground.database.operator(about) as session:
         proposal = await _held(session, proposal_id)
         _require_may_decide(proposal, operator)
+        await _require_still_approver(session, operator)
         proposal.state, proposal.decided_by, proposal.decided_at = "refused", operator.id, now()
         proposal.decision_reason = reason
         session.add(proposal)
@@ -113,7 +118,11 @@ async def withdraw(ground: Ground, operator: Operator, proposal_id: UUID) -> Pro
 
 
 async def execute(ground: Ground, operator: Operator, proposal_id: UUID) -> Proposal:
-    """Do what was approved, again if it failed or its process died. Raises `StateConflict` while it is at work."""
+    """Do what was approved, again if it failed or its process died.
+
+    Raises `StateConflict` while it is at work, and for what failed and was agreed to long ago: one person alone must
+    not have it done in another world than two agreed on. What a process left half-way is always taken up.
+    """
     # 1. Take it, so that nobody else does it at the same time.
     about = (await get(ground, proposal_id)).about_tenant_id
     async with ground.database.operator(about) as session:
@@ -121,6 +130,8 @@ async def execute(ground: Ground, operator: Operator, proposal_id: UUID) -> Prop
         at_work = proposal.started_at is not None and now() - proposal.started_at < _TAKEN_BACK_AFTER
         if proposal.state not in {"approved", "failed"} or (proposal.state == "approved" and at_work):
             raise StateConflict("Only what was approved, and is not at work or done, can be executed.")
+        if proposal.state == "failed" and proposal.decided_at is not None and now() - proposal.decided_at > LIVES:
+            raise StateConflict("This was agreed to more than 72 hours ago. Ask for it again.")
         act = act_of(proposal.kind)
         proposal.state, proposal.failure, proposal.started_at = "approved", None, now()
         session.add(proposal)
@@ -262,6 +273,27 @@ def _require_may_decide(proposal: Proposal, operator: Operator) -> Act:
         raise SecondPersonNeeded("Nobody decides what is about themselves.")
     _require_open(proposal)
     return act
+
+
+async def _require_still_approver(session: AsyncSession, operator: Operator) -> None:
+    # The guard looked before this row was waited for.
+    account = await _account(session, operator.id)
+    if account is None or account.removed_at is not None or account.role not in accounts.APPROVERS:
+        raise RoleMissing(required_roles=[role.value for role in accounts.APPROVERS])
+
+
+async def _require_still_proposer(session: AsyncSession, proposal: Proposal) -> None:
+    if proposal.proposed_by is None:
+        return
+    account = await _account(session, proposal.proposed_by)
+    # An account changes by another role and by removal alone.
+    if account is None or account.removed_at is not None or account.changed_at > proposal.proposed_at:
+        raise StateConflict("Whoever asked for it is gone, or has another role since. Refuse it, and ask anew.")
+
+
+async def _account(session: AsyncSession, operator_id: UUID | None) -> OperatorAccount | None:
+    query = select(OperatorAccount).where(OperatorAccount.id == operator_id)
+    return (await session.exec(query.execution_options(populate_existing=True))).first()
 
 
 async def _held(session: AsyncSession, proposal_id: UUID) -> Proposal:

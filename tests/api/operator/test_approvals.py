@@ -1,6 +1,7 @@
 """Four eyes: nobody does alone what hurts, and the database agrees."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -9,8 +10,11 @@ import httpx
 import pytest
 from sqlmodel import select
 
+from api.operator.approvals import ground
 from core.audit.models import AuditEntry
 from core.clock import frozen_at, now
+from core.errors import RoleMissing
+from core.ids import Prefix, parse
 from core.operators import proposals, record
 from core.operators.models import OperatorAct
 from core.operators.service import Role
@@ -255,6 +259,47 @@ async def test_a_link_of_an_admin_who_is_none_any_more_opens_nothing(api: Api, h
     assert (late.status_code, late.json()["code"]) == (404, "invitation_unknown")
 
 
+@pytest.mark.parametrize("how", ["removed", "another role"])
+async def test_what_somebody_asked_for_who_is_gone_is_refused_and_not_approved(
+    api: Api, platform: Platform, how: str
+) -> None:
+    mallory, ada, grace = [await an_operator(api.parts) for _ in range(3)]
+    asked = await suspension(api, platform, mallory.headers)
+    path = f"/operator/v1/operators/opr_{mallory.id.hex}"
+    if how == "removed":
+        assert (await api.http.delete(path, headers=ada.headers)).status_code == 204
+    else:
+        change = await api.http.post(f"{path}/role", headers=ada.headers, json={"role": "viewer", **WHY})
+        assert (await decide(api, grace, change.json())).json()["state"] == "executed"
+    late = await decide(api, ada, asked)
+    assert (late.status_code, late.json()["code"]) == (409, "state_conflict")
+    assert await state_of(api, platform) == "active"
+    assert (await decide(api, ada, asked, "refuse")).json()["state"] == "refused"
+
+
+@pytest.mark.parametrize("how", [proposals.approve, proposals.refuse])
+async def test_whoever_lost_the_role_while_they_waited_for_the_row_decides_nothing(
+    api: Api, platform: Platform, how: Callable[..., Awaitable[Any]]
+) -> None:
+    ada, grace = await an_operator(api.parts), await an_operator(api.parts, Role.VIEWER)
+    asked = await suspension(api, platform, ada.headers)
+    as_the_guard_saw_her = grace.as_operator(Role.ADMIN)
+    with pytest.raises(RoleMissing):
+        await how(ground(api.parts), as_the_guard_saw_her, parse(Prefix.APPROVAL, asked["id"]), reason="Yes.")
+    assert await state_of(api, platform) == "active"
+
+
+async def test_nobody_alone_repeats_what_failed_and_was_agreed_to_long_ago(api: Api, platform: Platform) -> None:
+    path = f"/operator/v1/tenants/ten_{platform.tenant_id.hex}"
+    asked = (await api.http.patch(path, headers=MACHINE, json={"credits": 60_000, **WHY})).json()
+    assert (await api.http.patch(path, headers=MACHINE, json={"credits": 200})).status_code == 200
+    assert (await decide(api, await an_operator(api.parts), asked)).json()["state"] == "failed"
+    with frozen_at(now() + timedelta(hours=72, minutes=1)):
+        late = await decide(api, await an_operator(api.parts), asked, "retry")
+    assert (late.status_code, late.json()["code"]) == (409, "state_conflict")
+    assert "72 hours" in late.json()["detail"]
+
+
 async def test_broken_glass_shows_two_people_ids_states_and_times_for_half_an_hour(
     api: Api, platform: Platform
 ) -> None:
@@ -275,6 +320,12 @@ async def test_broken_glass_shows_two_people_ids_states_and_times_for_half_an_ho
         assert set(person["photos"][0]) == {"id", "state", "created_at", "expires_at"}
     assert (await api.http.get(path, headers=alan.headers)).status_code == 403
     assert (await api.http.get(path, headers=MACHINE)).status_code == 403
+    # Whoever may not ask for it any more sees no more of it.
+    demotion = await api.http.post(
+        f"/operator/v1/operators/opr_{ada.id.hex}/role", headers=alan.headers, json={"role": "viewer", **WHY}
+    )
+    assert (await decide(api, grace, demotion.json())).json()["state"] == "executed"
+    assert (await api.http.get(path, headers=ada.headers)).status_code == 403
     async with api.parts.database.tenant(platform.tenant_id) as session:
         told = (await session.exec(select(Event).where(Event.type == "operator.break_glass"))).one()
         kinds = [entry.kind for entry in (await session.exec(select(AuditEntry))).all()]
@@ -282,6 +333,6 @@ async def test_broken_glass_shows_two_people_ids_states_and_times_for_half_an_ho
     assert "operator.break_glass" in kinds
     assert kinds.count("operator.looked") == 2
     with frozen_at(now() + timedelta(minutes=30, seconds=1)):
-        late = await api.http.get(path, headers=ada.headers)
+        late = await api.http.get(path, headers=grace.headers)
     assert late.status_code in {401, 409}
     assert "data" not in late.json()
