@@ -39,10 +39,11 @@ from core.keyring.service import Keyring
 from core.photos import service as photos
 from core.photos.models import Photo, PhotoState
 from core.rights import erase, leave
-from core.rights.models import Departure, DepartureState, Restoration, RestorationPhase, Tombstone
+from core.rights.models import DepartureState, Restoration, RestorationPhase, Tombstone
 from core.storage.models import Asset, AssetState
 from core.storage.service import SealedStore
 from core.storage.tombstones import Entry, Kind, Tombstones
+from core.subjects.models import Subject
 from core.tenants import service as tenants
 from core.tenants.models import ApiKey, Tenant
 from core.terms import holds
@@ -104,26 +105,30 @@ async def replay(
 async def settle(database: Database, tombstones: Tombstones) -> int:
     """Settle what a crash left announced: entered where the tombstone stands, withdrawn where there is none.
 
-    Only what was announced so long ago that its transaction has surely ended. How many there were.
+    Only what was announced so long ago that its transaction has surely ended; should the same be asked for again just
+    now, that one is waited for. How many there were.
     """
     settled = 0
     async for entry in tombstones.announced(older_than=UNSETTLED_AFTER):
+        # What is locked here is locked before an announcement: while we look and write, nobody announces it anew.
         async with database.tenant(entry.tenant_id) as session:
-            stands = await _stands(session, entry)
-        if stands:
-            await tombstones.settle(entry)
-        else:
-            logger.warning("an erasure that was announced never committed", extra={"tenant": entry.tenant_id.hex})
-            await tombstones.withdraw(entry)
+            if await _stands(session, entry):
+                await tombstones.settle(entry)
+            else:
+                logger.warning("an erasure that was announced never committed", extra={"tenant": entry.tenant_id.hex})
+                await tombstones.withdraw(entry)
         settled += 1
     return settled
 
 
 async def _stands(session: AsyncSession, entry: Entry) -> bool:
     if entry.kind is Kind.SUBJECT:
+        await session.exec(select(Subject.id).where(Subject.id == entry.id).with_for_update())
         return await session.get(Tombstone, entry.id) is not None
-    departure = await session.get(Departure, entry.tenant_id)
-    return departure is not None and departure.shredded_at is not None
+    try:
+        return (await leave.held(session, entry.tenant_id)).shredded_at is not None
+    except NotFound:
+        return False
 
 
 async def _everything(tombstones: Tombstones, kind: Kind) -> AsyncIterator[Entry]:
