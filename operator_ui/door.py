@@ -54,16 +54,16 @@ async def sign_in(request: Request) -> Response:
     if request.method != "POST":
         note = "You are signed out." if "out" in request.query_params else ""
         note = "Your session has ended. Sign in to go on where you were." if "ended" in request.query_params else note
-        return HTMLResponse(pages.sign_in(following, note=note))
+        return _shown(pages.sign_in(following, note=note))
     form = await _form(request)
     if form is None:
-        return HTMLResponse(pages.refused(), status_code=403)
+        return _shown(pages.refused(), status_code=403)
     wanted = {name: form.get(name, "").strip() for name in ("email", "code")} | {"password": form.get("password", "")}
     try:
         address = request.client.host if request.client else None
         answer = await _ask("POST", "/sessions", body=wanted, address=address)
     except _NotAnswered as error:
-        return HTMLResponse(pages.sign_in(following, email=wanted["email"], error=str(error)), status_code=401)
+        return _shown(pages.sign_in(following, email=wanted["email"], error=str(error)), status_code=401)
     return _let_in(following, answer)
 
 
@@ -81,10 +81,10 @@ async def join(request: Request) -> Response:
         )
         return answer
     if request.method != "POST":
-        return HTMLResponse(pages.choose_password(request.query_params.get("token", "")))
+        return _shown(pages.choose_password(request.query_params.get("token", "")))
     form = await _form(request)
     if form is None:
-        return HTMLResponse(pages.refused(), status_code=403)
+        return _shown(pages.refused(), status_code=403)
     return await (_confirm(form) if "code" in form else _accept(form))
 
 
@@ -92,14 +92,14 @@ async def _accept(form: Mapping[str, str]) -> Response:
     token = form.get("token", "")
     password = form.get("password", "")
     if password != form.get("again", ""):
-        return HTMLResponse(pages.choose_password(token, error="The two passwords differ."), status_code=422)
+        return _shown(pages.choose_password(token, error="The two passwords differ."), status_code=422)
     body = {"token": token, "password": password}
     body |= {name: form[name].strip() for name in ("name", "email") if form.get(name, "").strip()}
     try:
         answer = await _ask("POST", "/invitations/accept", body=body)
     except _NotAnswered as error:
-        return HTMLResponse(pages.choose_password(token, error=str(error)), status_code=422)
-    return HTMLResponse(pages.enrol(token, msgspec.json.decode(answer, type=_Joining).otpauth_uri))
+        return _shown(pages.choose_password(token, error=str(error)), status_code=422)
+    return _shown(pages.enrol(token, msgspec.json.decode(answer, type=_Joining).otpauth_uri))
 
 
 async def _confirm(form: Mapping[str, str]) -> Response:
@@ -109,14 +109,14 @@ async def _confirm(form: Mapping[str, str]) -> Response:
             "POST", "/invitations/confirm", body={"token": token, "code": form["code"].replace(" ", "")}
         )
     except _NotAnswered as error:
-        return HTMLResponse(pages.enrol(token, form.get("otpauth_uri", ""), error=str(error)), status_code=422)
+        return _shown(pages.enrol(token, form.get("otpauth_uri", ""), error=str(error)), status_code=422)
     return _let_in("/", answer)
 
 
 async def sign_out(request: Request) -> Response:
     """End the session at the API, in every tab, and forget the cookie."""
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        return HTMLResponse(pages.refused(), status_code=403)
+        return _shown(pages.refused(), status_code=403)
     ended = "ended" if "ended" in request.query_params else "out"
     following = _local(request.query_params.get("next", "/"))
     token = request.cookies.get(COOKIE)
@@ -148,11 +148,16 @@ ROUTES = [
 ]
 
 
+def _shown(page: str, *, status_code: int = 200) -> Response:
+    """A page that nothing keeps: it may hold a link's token, an authenticator's secret or recovery codes."""
+    return HTMLResponse(page, status_code=status_code, headers={"cache-control": "no-store"})
+
+
 def _let_in(following: str, answer: bytes) -> Response:
     session = msgspec.json.decode(answer, type=_Session)
     response: Response = RedirectResponse(following, status_code=303)
     if session.recovery_codes:
-        response = HTMLResponse(pages.recovery(session.recovery_codes), headers={"cache-control": "no-store"})
+        response = _shown(pages.recovery(session.recovery_codes))
     # Without an age the cookie ends with the browser; the API ends the session by its own clock before that.
     response.set_cookie(COOKIE, session.token, path="/", secure=SECURE, httponly=True, samesite="strict")
     return response

@@ -9,14 +9,14 @@ import re
 from base64 import b64encode
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import streamlit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from operator_ui.place import COOKIE, OIDC, SECURE
+from operator_ui.place import COOKIE, OIDC, PUBLIC_URL, SECURE
 
 _INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
@@ -45,7 +45,11 @@ OPEN_PATHS = ("/sign-in", "/sign-out", "/join", "/door/", "/_stcore/", "/static/
 
 
 class OneOrigin:
-    """Adds the headers."""
+    """Adds the headers, and takes a connection of a page from this very origin alone.
+
+    Streamlit lets in every port of this machine, whose pages count as the same site, so that the cookie goes with them;
+    for other origins it asks a host on the internet what its own address is. Neither happens behind this.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -55,6 +59,9 @@ class OneOrigin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on, with the headers."""
+        if scope["type"] == "websocket" and not _ours(Headers(scope=scope)):
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -94,6 +101,12 @@ class SignInFirst:
             await answer(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+
+def _ours(headers: Headers) -> bool:
+    # Every browser says where a connection comes from. Who says nothing is none, and has no cookie but their own.
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc in {headers.get("host", ""), urlsplit(PUBLIC_URL).netloc}
 
 
 def _wants_page(scope: Scope) -> bool:
