@@ -82,7 +82,9 @@ async def build(
     try:
         return await _build(database, store, claim, root=root)
     except (Gone, Lost):
-        return None  # the person is erased, or the request denied, or another builder was faster
+        # The person is erased, whose certificate waits for this, or the request denied, or another builder was faster.
+        await _let_go(database, claim, rest=timedelta(0))
+        return None
     except asyncio.CancelledError:
         await asyncio.shield(_let_go(database, claim, rest=timedelta(0)))
         raise

@@ -22,7 +22,7 @@ from core.db import Database
 from core.errors import NotFound, StateConflict
 from core.ids import Prefix, new_id, public
 from core.jobs.models import Job, JobState
-from core.rights import checkpoints, erase
+from core.rights import checkpoints, erase, exports
 from core.rights.certificate import LEAF_KIND, body_of, document_of, facts_of
 from core.rights.models import ErasureCertificate, ErasureReceiver, ErasureState, Step, Tombstone
 from core.rights.tables import kept, tables_of_people
@@ -43,7 +43,8 @@ async def certify(
 ) -> ErasureCertificate:
     """Issue the certificate of an erasure, or return the one that was issued. Raises `StateConflict` if it is too soon.
 
-    It is too soon, too, while a worker holds a job of the person. The erasure then stays due, and is swept up again.
+    It is too soon, too, while a worker holds a job or writes an export of the person. The erasure then stays due, and
+    is swept up again.
 
     watch: called before each of the three parts.
     """
@@ -153,6 +154,8 @@ async def _require_no_holder(session: AsyncSession, subject_id: UUID) -> None:
     )
     if (await session.exec(running.limit(1))).first() is not None:
         raise StateConflict("A worker still holds a job of this person.")
+    if await exports.held_by_builder(session, subject_id):
+        raise StateConflict("A worker still writes an export of this person.")
 
 
 async def _issue(

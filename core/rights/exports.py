@@ -140,6 +140,16 @@ async def unfinished(session: AsyncSession, *, limit: int) -> Sequence[tuple[UUI
     return [(tenant_id, export_id) for tenant_id, export_id in (await session.exec(query)).all()]
 
 
+async def held_by_builder(session: AsyncSession, subject_id: UUID | None = None) -> bool:
+    """Whether a builder may have clear pictures in memory; of one person, or of anybody of the session's tenant."""
+    query = select(PersonExport.id).where(
+        PersonExport.state == ExportState.PREPARING, PersonExport.attempt > 0, PersonExport.next_at > now()
+    )
+    if subject_id is not None:
+        query = query.where(PersonExport.subject_id == subject_id)
+    return (await session.exec(query.limit(1))).first() is not None
+
+
 async def record(session: AsyncSession, export: PersonExport, what: str, *, actor: str) -> None:
     """Add a leaf about an export."""
     await audit.append(

@@ -35,7 +35,7 @@ from core.idempotency.models import IdempotencyRecord
 from core.ids import Prefix, new_id, public
 from core.keyring.service import Keyring
 from core.queue import Task, wake_after_commit
-from core.rights import checkpoints, erase
+from core.rights import checkpoints, erase, exports
 from core.rights.certificate import TENANT_FORMAT, TENANT_LEAF_KIND, sign, tenant_body_of
 from core.rights.models import Departure, DepartureState, ErasureState, Tombstone
 from core.rights.tables import remaining_of_all, tables_of_people
@@ -345,6 +345,8 @@ async def _draft(database: Database, keyring: Keyring, tenant_id: UUID) -> Depar
         running = text("SELECT EXISTS (SELECT FROM job WHERE state = 'running' AND lease_until > :now)")
         if (await (await session.connection()).execute(running, {"now": now()})).scalar_one():
             raise StateConflict("A worker still holds a job of this tenant.")
+        if await exports.held_by_builder(session):
+            raise StateConflict("A worker still writes an export of this tenant's.")
         departure.done(Step.CERTIFICATE)
         departure.certificate_id = new_id()
         kept = await _kept(session)

@@ -19,6 +19,7 @@ from core.portability import schema
 from core.portability.contents import LEFT_OUT, PARTS
 from core.retention.sweep import sweep
 from core.rights import erase, exports, requests
+from core.rights.certify import certify
 from core.rights.models import ExportState, Identity
 from core.rights.tables import tables_of_people
 from core.storage.models import Asset, AssetState
@@ -184,6 +185,30 @@ async def test_an_erasure_that_comes_while_it_is_written_leaves_nothing(
     with frozen_at(now() + building.LEASE * 2):
         assert await story.build() is None
     assert (await story.row()).reason_code == "erased"
+
+
+async def test_no_erasure_is_certified_while_a_builder_may_have_clear_pictures_in_memory(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = await Story.begin(parts)
+    tenant_id, subject_id = story.tenant_id, story.subject_id
+    put = parts.store.objects.put_stream
+    soon = now() + timedelta(seconds=10)  # every process has forgotten the key, and the builder's lease stands
+
+    async def erased_meanwhile(name: str, chunks: AsyncIterator[bytes]) -> None:
+        await put(name, chunks)
+        async with parts.database.tenant(story.tenant_id) as session:
+            await erase.begin(session, parts.keyring, subject_id=story.subject_id, actor="test")
+        await erase.finish(parts.database, parts.store, tenant_id=tenant_id, subject_id=subject_id)
+        with frozen_at(soon), pytest.raises(StateConflict, match="export"):
+            await certify(parts.database, parts.store, tenant_id=tenant_id, subject_id=subject_id)
+
+    monkeypatch.setattr(parts.store.objects, "put_stream", erased_meanwhile)
+    assert await story.build() is None
+    with frozen_at(soon):
+        assert (
+            await certify(parts.database, parts.store, tenant_id=tenant_id, subject_id=subject_id)
+        ).issued_at == soon
 
 
 async def test_a_denial_takes_a_file_back_and_stops_one_that_is_written(parts: Parts) -> None:
