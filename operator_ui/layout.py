@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import streamlit as st
 from streamlit.navigation.page import Page
 
+from operator_ui import words
 from operator_ui.session import needs
 from operator_ui.words import plain
+
+_ACROSS: Final = 4  # the look has the grid: `lk-figures-4-…` in theme.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,9 @@ def heading(title: str, question: str) -> None:
 
 
 def figures(row: Sequence[Figure]) -> None:
-    """Figures side by side; on a phone, below one another."""
-    with st.container(horizontal=True, gap="small"):
+    """Figures in one even grid: four side by side, or as many as there are; two on a phone."""
+    across = min(_ACROSS, len(row))
+    with st.container(horizontal=True, gap="small", key=f"lk-figures-{across}-{words.slug(row[0].label)}"):
         for figure in row:
             st.metric(
                 figure.label,
@@ -39,7 +44,7 @@ def figures(row: Sequence[Figure]) -> None:
                 delta_arrow="off",
                 help=figure.hint or None,
                 border=True,
-                width=168,
+                width="stretch",
                 height="stretch",
             )
 

@@ -157,7 +157,9 @@ def _shown(value: Any, kind: Kind) -> Any:
             return value.badge if isinstance(value, words.Urgency) else None
         case "seconds":
             return words.span(value) if value is not None else None
-        case "time" | "number" | "share":
+        case "share":
+            return None if value is None else round(100 * value)
+        case "time" | "number":
             return value
         case _:
             return None if value is None else str(value)
@@ -182,8 +184,8 @@ def _config(column: Column) -> Any:
         case "time":
             return DatetimeColumn(f"{label} (UTC)", width=width, help=said, format="D MMM YYYY, HH:mm", timezone="UTC")
         case "share":
-            return ProgressColumn(label, width=width, help=said, min_value=0, max_value=1, format="percent")
-        case "figure":
+            return ProgressColumn(label, width=width, help=said, min_value=0, max_value=100, format="%d%%")
+        case "figure" | "seconds":
             return TextColumn(label, width=width, help=said, alignment="right")
         case _:
             return TextColumn(label, width=width, help=said)

@@ -23,6 +23,11 @@ _CSS: Final = """
   footer, [data-testid="stDecoration"], [data-testid="stStatusWidget"] { display: none; }
   [data-testid="stMetricValue"] { font-size: 1.7rem; font-weight: 600; }
   [data-testid="stMetricLabel"] p { color: var(--lk-quiet, inherit); opacity: .8; }
+  [class*="st-key-lk-figures-"] { display: grid !important; gap: .8rem;
+    grid-template-columns: repeat(4, minmax(0, 1fr)); }
+  [class*="st-key-lk-figures-2-"] { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  [class*="st-key-lk-figures-3-"] { grid-template-columns: repeat(3, minmax(0, 1fr)); }
+  [class*="st-key-lk-figures-"] > * { min-width: 0 !important; width: auto !important; max-width: none !important; }
   h1 { padding: 0 0 .1rem !important; }
   .lk-ended { padding: .8rem 1rem; border: 1px solid #c78a2c; border-radius: 6px; background: rgb(199 138 44 / .12); }
   .lk-ended a { text-decoration: underline; }
@@ -36,8 +41,10 @@ _CSS: Final = """
   .lk-steps .at { opacity: .7; font-size: .88em; white-space: nowrap; }
   .lk-steps .todo { opacity: .55; }
   @media (max-width: 640px) {
-    .stMainBlockContainer { padding: 3.2rem 1rem 3rem; }
+    .stMainBlockContainer { padding: 4.4rem 1rem 3rem; }
     [data-testid="stMetricValue"] { font-size: 1.35rem; }
+    [class*="st-key-lk-figures-"] { grid-template-columns: repeat(2, minmax(0, 1fr)) !important; }
+    [class*="st-key-lk-figures-"] > *:last-child:nth-child(odd) { grid-column: span 2; }
     .lk-steps li { grid-template-columns: 1.4rem 1fr; } .lk-steps .at { grid-column: 2; }
   }
 </style>

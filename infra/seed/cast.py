@@ -20,12 +20,12 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A platform. share: of all jobs. refuses, dies: of its own jobs."""
+    """A platform. spent: of its credits, when the story ends. share: of all jobs. refuses, dies: of its own jobs."""
 
     name: str
     region: str
     plan: str
-    credits: int
+    spent: float
     weight: float
     share: float
     jurisdictions: tuple[str | None, ...]
@@ -40,16 +40,18 @@ class Part:
 
 EU, US = "eu-central", "us-east"
 CAST: Final = (
-    Part("Northwind Talent", EU, "enterprise", 6000, 4.0, 0.52, ("DE", "FR", "NL", "GB"),
+    Part("Northwind Talent", EU, "enterprise", 0.58, 4.0, 0.52, ("DE", "FR", "NL", "GB"),
          (Receiver("hooks.northwind.example"), Receiver("audit.northwind.example", fails=0.06)),
          concurrency=24, waiting=9, running=3),
-    Part("Harbour Recruiting", EU, "standard", 1500, 2.0, 0.24, ("DE", "AT", "IT"),
-         (Receiver("api.harbour.example", fails=0.02),), waiting=3, running=1),
-    Part("Fjord People", EU, "standard", 400, 1.0, 0.13, ("NO", "SE", "GB"),
-         (Receiver("in.fjord.example", breaks_on=21),), refuses=0.09, dies=0.03, waiting=1),
-    Part("Bluebonnet Careers", US, "standard", 900, 1.0, 0.09, ("US-CA", "US-VA", "US-CO", None),
-         (Receiver("events.bluebonnet.example", fails=0.2),), waiting=2),
-    Part("Lumen & Hale", US, "trial", 60, 1.0, 0.02, ("BR", "CA-QC", None), (), refuses=0.15, suspended=True),
+    Part("Harbour Recruiting", EU, "standard", 0.74, 2.0, 0.24, ("DE", "AT", "IT"),
+         (Receiver("api.harbour.example", fails=0.02),), concurrency=8, waiting=3, running=1),
+    Part("Fjord People", EU, "standard", 0.96, 1.0, 0.13, ("NO", "SE", "GB"),
+         (Receiver("in.fjord.example", breaks_on=21),), refuses=0.09, dies=0.03, concurrency=4,
+         waiting=1),
+    Part("Bluebonnet Careers", US, "standard", 0.31, 1.0, 0.09, ("US-CA", "US-VA", "US-CO", None),
+         (Receiver("events.bluebonnet.example", fails=0.2),), concurrency=4, waiting=2),
+    Part("Lumen & Hale", US, "trial", 0.85, 1.0, 0.02, ("BR", "CA-QC", None), (), refuses=0.15, concurrency=2,
+         suspended=True),
 )  # fmt: skip
 
 REFUSALS: Final = (

@@ -17,16 +17,20 @@ from core.retention.sweep import sweep
 from core.rights import checkpoints, deadlines, requests
 from core.rights.models import Identity
 from core.rights.rules import Kind
+from core.tenants import limits, quota
 from core.tenants import service as tenants
 from core.tenants.models import Mode, Tenant, TenantState
+from core.tenants.plans import Limits
 from core.webhooks import deliver
 from core.webhooks import service as webhooks
 from infra.seed import cast
 from infra.seed.erasures import Erasures
 from infra.seed.receivers import DrawnReceivers
 from infra.seed.work import Platform, Studio
+from infra.seed.workers import report
 
 DAYS: Final = 30
+_ENOUGH: Final = 100_000  # credits while the story goes on; what is left at its end is in the cast
 _EVENTS: Final = [
     "headshot.completed", "headshot.failed", "headshot.refused", "rights_request.received", "asset.erased",
     "erasure.certified", "quota.threshold",
@@ -102,10 +106,12 @@ class _Month:
         parts = self._parts
         with frozen_at(self._begins - timedelta(days=1)):
             tenant = await tenants.create_tenant(
-                parts.database, parts.keyring, name=part.name, region=part.region, credits=part.credits,
-                weight=part.weight,
+                parts.database, parts.keyring, name=part.name, region=part.region, credits=_ENOUGH,
+                weight=part.weight, plan=part.plan,
             )  # fmt: skip
             async with parts.database.tenant(tenant.id) as session:
+                after = Limits(credits=_ENOUGH, concurrency=part.concurrency, weight=part.weight)
+                await limits.change(session, tenant.id, after, actor="operator")
                 _, key = await tenants.create_api_key(session, tenant_id=tenant.id, name="production", mode=Mode.LIVE)
                 await tenants.create_api_key(session, tenant_id=tenant.id, name="sandbox", mode=Mode.TEST)
                 notice = await consent.publish_notice(
@@ -260,12 +266,26 @@ class _Month:
             for number in range(platform.part.waiting):
                 await self._wait(platform, at=self._ends - timedelta(seconds=200 - 15 * number))
         await self._round(self._ends)
+        await report(self._parts)
         for platform in self._platforms:
+            await self._leave_credits(platform)
             if platform.part.suspended:
                 await tenants.set_state(
                     self._parts.database, tenant_id=platform.caller.tenant_id, state=TenantState.SUSPENDED,
                     actor="operator",
                 )  # fmt: skip
+
+    async def _leave_credits(self, platform: Platform) -> None:
+        """As many credits as the cast says that are left, in a round number."""
+        part, tenant_id = platform.part, platform.caller.tenant_id
+        async with self._parts.database.tenant(tenant_id) as session:
+            row = await quota.usage(session, tenant_id)
+            taken = row.used + row.reserved
+            step = 50 if taken > 500 else 5 if taken > 100 else 1  # noqa: PLR2004 (a large number is rounder)
+            left = Limits(
+                credits=-(-round(taken / part.spent) // step) * step, concurrency=part.concurrency, weight=part.weight
+            )
+            await limits.change(session, tenant_id, left, actor="operator")
 
     async def _wait(self, platform: Platform, *, at: datetime) -> None:
         place = platform.part.jurisdictions[0]

@@ -51,10 +51,8 @@ def show() -> None:
         alt="Acts of operators, newest first",
         empty="Nobody did anything yet.",
     )
-    with st.container(horizontal=True):
-        st.button("Newer", icon=":material/chevron_left:", disabled=len(before) == 1, on_click=_back, args=(before,))
-        st.button("Older", icon=":material/chevron_right:", disabled=page.next_before is None,
-                  on_click=before.append, args=(page.next_before,))  # fmt: skip
+    if len(before) > 1 or page.next_before is not None:
+        _pages(before, page)
     export(
         "CSV of these acts",
         _COLUMNS,
@@ -62,6 +60,13 @@ def show() -> None:
         file_name="acts",
     )
     st.caption(f":material/badge: {needs(*_ROLES)}.")
+
+
+def _pages(before: list[int | None], page: ActPage) -> None:
+    with st.container(horizontal=True):
+        st.button("Newer", icon=":material/chevron_left:", disabled=len(before) == 1, on_click=_back, args=(before,))
+        st.button("Older", icon=":material/chevron_right:", disabled=page.next_before is None,
+                  on_click=before.append, args=(page.next_before,))  # fmt: skip
 
 
 def _before(tenant: str) -> list[int | None]:

@@ -112,7 +112,7 @@ def _facts(job_id: str, names: dict[str, str]) -> None:
     st.caption(
         f"{words.plain(names.get(job.tenant, job.tenant))} · {words.plain(job.region)} · {words.plain(job.mode)} · "
         f"ordered {words.moment(job.created_at)} · begun {words.moment(job.started_at)} · "
-        f"ended {words.moment(job.finished_at)} · worker {words.plain(job.worker or 'none')}"
+        f"ended {words.moment(job.finished_at)}" + (f" · worker {words.plain(job.worker)}" if job.worker else "")
     )
     if job.timings:
         charts.ranked(

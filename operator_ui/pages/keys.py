@@ -60,7 +60,7 @@ def _hierarchy(tenant: str) -> None:
                 "version": version.version,
                 "state": version.state,
                 "under": version.under,
-                "age": version.age_days * 86_400,
+                "age": words.span(version.age_days * 86_400) if version.age_days >= 1 else "under a day",
                 "created": version.created_at,
                 "subjects": version.subjects,
             }
@@ -71,7 +71,7 @@ def _hierarchy(tenant: str) -> None:
             "version": Column("Version", "number"),
             "state": Column("State", "state"),
             "under": Column("Wrapped under"),
-            "age": Column("Age", "seconds"),
+            "age": Column("Age", "figure"),
             "created": Column("Made", "time"),
             "subjects": Column("People's keys", "number"),
         },

@@ -94,7 +94,8 @@ def _models() -> None:
     models = api().read("models", ModelList).data
     if not models:
         nothing(
-            "No model is pinned.", "Headshots get the studio backdrops of their styles; `likeness models add` pins one."
+            "No model is pinned.",
+            "Headshots get the studio backdrops of their styles; the command likeness models add pins one.",
         )
         return
     table(

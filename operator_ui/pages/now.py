@@ -87,6 +87,12 @@ def _figures(found: Now) -> None:
                 bad=owed.stuck_erasures > 0,
             ),
             Figure(
+                "Approvals",
+                words.count(found.approvals),
+                "wait for a second person" if found.approvals else "none waits",
+                hint="What somebody asked for and a second person has to decide",
+            ),
+            Figure(
                 "Dead letters",
                 words.count(found.dead_letters),
                 "jobs given up" if found.dead_letters else "none",
@@ -133,7 +139,7 @@ def _at_work(found: Now) -> None:
         {
             "name": Column("Tenant", width="medium"),
             "running": Column("At work", "number"),
-            "cap": Column("Cap"),
+            "cap": Column("Cap", "figure"),
             "weight": Column("Weight", "number"),
         },
         key="now-at-work",

@@ -57,9 +57,8 @@ def show() -> None:
         empty="Nobody may sign in.",
         chosen=lambda row: open_it(row["id"]),
     )
-    chosen = filters.choose(
-        "operator", "Operator", {one.id: one.name for one in page.data if not one.removed_at}, every="None", page=_PAGE
-    )
+    there = {one.id: one.name for one in page.data if not one.removed_at}
+    chosen = filters.choose("operator", "Operator to change", there, every="None", page=_PAGE) if there else ""
     if chosen:
         for one in page.data:
             if one.id == chosen:

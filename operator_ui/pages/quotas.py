@@ -25,7 +25,7 @@ _COLUMNS: Final = {
     "pace": Column("A day", "number", help="Mean of the last seven days."),
     "ends": Column("Runs out", "urgency", help="At the pace of the last seven days."),
     "running": Column("At work", "number"),
-    "cap": Column("Cap"),
+    "cap": Column("Cap", "figure"),
     "weight": Column("Weight", "number"),
     "plan": Column("Plan"),
     "id": Column("Id", width="medium"),

@@ -121,6 +121,8 @@ def _clocks(requests: list[RightsRequest], names: dict[str, str]) -> None:
             "to": one.due_at,
             "colour": TONES[words.urgency(one.due_at).tone],
             "said": words.urgency(one.due_at).text,
+            "text": f"{words.urgency(one.due_at).text} · {words.title(one.kind)} · {names.get(one.tenant, '')}",
+            "at": max(one.due_at, words.now()),  # beside the bar, and never under today's line
         }
         for one in shown
     ]
@@ -137,9 +139,9 @@ def _clocks(requests: list[RightsRequest], names: dict[str, str]) -> None:
         )
     )  # fmt: skip
     labels = (
-        alt.Chart(pd.DataFrame([row | {"text": f"{row['said']} · {row['name']}"} for row in rows]))
+        alt.Chart(pd.DataFrame(rows))
         .mark_text(align="left", dx=6, fontSize=11, color="#87939a")
-        .encode(y=alt.Y("id:N", sort=order, axis=None), x="to:T", text="text:N")
+        .encode(y=alt.Y("id:N", sort=order, axis=None), x="at:T", text="text:N")
     )
     today = (
         alt.Chart(pd.DataFrame([{"at": words.now()}])).mark_rule(strokeDash=[4, 3], color="#87939a").encode(x="at:T")

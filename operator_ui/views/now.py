@@ -89,6 +89,7 @@ class Now(Struct, frozen=True, kw_only=True):
     at_work: list[AtWork] = []
     refusals: list[Refusals] = []
     dead_letters: int = 0
+    approvals: int = 0
     webhooks: Receivers = Receivers()
     duties: Duties = Duties()
     keys: str = "ok"

@@ -14,6 +14,7 @@ from core.rights.models import RequestState, RightsRequest, Tombstone
 from core.settings import Settings
 from core.tenants.models import Quota, Tenant, TenantState
 from core.webhooks.models import WebhookDelivery, WebhookEndpoint
+from core.workers import service as workers
 from infra.seed import NotEmpty, Size, fill
 
 pytestmark = pytest.mark.timeout(300)
@@ -37,6 +38,7 @@ async def test_a_month_has_everything_that_an_operator_looks_at_and_is_told_once
     deliveries: list[WebhookDelivery] = []
     endpoints: list[WebhookEndpoint] = []
     spent: list[int] = []
+    shares: dict[str, float] = {}
     for tenant in found.values():
         async with parts.database.tenant(tenant.id) as session:
             jobs += (await session.exec(select(Job))).all()
@@ -44,7 +46,16 @@ async def test_a_month_has_everything_that_an_operator_looks_at_and_is_told_once
             tombstones += (await session.exec(select(Tombstone))).all()
             deliveries += (await session.exec(select(WebhookDelivery))).all()
             endpoints += (await session.exec(select(WebhookEndpoint))).all()
-            spent.append((await session.exec(select(Quota))).one().used)
+            quota = (await session.exec(select(Quota))).one()
+            spent.append(quota.used)
+            shares[tenant.name] = (quota.used + quota.reserved) / max(quota.credits, 1)
+            assert quota.concurrency is not None
+    # One is near its limit, and nobody beyond it, whatever the size of the story.
+    assert 0.5 < shares["Fjord People"] <= 1.0
+    assert max(shares.values()) <= 1.0
+    assert {tenant.plan for tenant in found.values()} == {"trial", "standard", "enterprise"}
+    async with parts.database.system() as session:
+        assert {worker.region for worker in await workers.living(session)} == {"eu-central", "us-east"}
     states = Counter(job.state for job in jobs)
     assert states[JobState.DONE] > 10
     assert states[JobState.PENDING] == 15
