@@ -319,7 +319,6 @@ class PersonExport(SQLModel, table=True):
             postgresql_where=text("state = 'preparing'"),
         ),
         Index("person_export_unfinished", "next_at", postgresql_where=text("state = 'preparing'")),
-        Index("person_export_expiry", "expires_at", postgresql_where=text("state = 'ready'")),
         {
             "info": table_info(
                 tenancy="tenant",
