@@ -155,6 +155,8 @@ async def accept(
         if invitation.sealed_email is not None:
             email = (await staff.opened(keyring, "email", whose, invitation.sealed_email)).decode()
             name = invitation.name
+        else:
+            await _require_nobody_yet(session)
         if not name or not email:
             raise Unacceptable("The first admin's name and e-mail address are needed.")
         passwords.require_strong(password, name, email)
@@ -221,6 +223,7 @@ async def link_identity(
             invitation = await _open(session, token)
             whose = invitation.operator_id or invitation.id
             if invitation.sealed_email is None:
+                await _require_nobody_yet(session)
                 if not name or not email:
                     raise Unacceptable("The first admin's name and e-mail address are needed.")
                 invitation.name, invitation.email_index = name, await staff.email_index(keyring, email)
@@ -294,6 +297,12 @@ async def _open(session: AsyncSession, token: str) -> OperatorInvitation:
     if found.waits:
         raise StateConflict("A second person has to agree to this invitation first.")
     return found
+
+
+async def _require_nobody_yet(session: AsyncSession) -> None:
+    """A link that names nobody is for the very first alone: once there is anybody, it opens nothing."""
+    if (await session.exec(select(OperatorAccount.id).limit(1))).first() is not None:
+        raise InvitationUnknown
 
 
 def _hash(token: str) -> bytes:

@@ -85,6 +85,14 @@ async def test_a_link_is_good_once_and_for_an_hour_and_the_newest_alone(api: Api
         assert (await session.exec(select(OperatorAccount))).all() == []
 
 
+async def test_the_first_link_makes_no_second_admin_past_an_operator_who_came_another_way(api: Api) -> None:
+    token = await invite.first_link(api.parts.database, api.parts.keyring)
+    await an_operator(api.parts)
+    body = {"token": token, "password": PASSWORD, "name": "Mallory", "email": "m@x.example"}
+    late = await api.http.post("/operator/v1/invitations/accept", json=body)
+    assert (late.status_code, late.json()["code"]) == (404, "invitation_unknown")
+
+
 async def test_a_password_that_everybody_would_guess_is_refused(api: Api) -> None:
     token = await invite.first_link(api.parts.database, api.parts.keyring)
     for weak in ("short", "aaaaaaaaaaaaaaaaaaaa", "adacanary-adacanary", EMAIL):
