@@ -3,12 +3,14 @@
 It is found among the proposals that were carried out, so it shows in every tab of both people, and goes by itself.
 """
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
 import streamlit as st
 
 from operator_ui import words
+from operator_ui.client import SignedOut, Trouble
 from operator_ui.layout import links
 from operator_ui.session import api, live, may, operator
 from operator_ui.views.approvals import Approval, ApprovalPage
@@ -47,12 +49,17 @@ def banner() -> None:
 
 @live(_LOOKS_AGAIN_SECONDS)
 def _banner() -> None:
-    for one in standing():
+    # Whether the API answers is said by the page below; what was open when it last did is shown on.
+    with suppress(Trouble, SignedOut):
+        st.session_state["standing"] = standing()
+    for one in st.session_state.get("standing", []):
         until = open_until(one)
+        if until is None or until <= words.now():
+            continue
         with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"standing-{one.id}"):
             st.markdown(
                 f":red[:material/emergency: **Break-glass is open.**] {words.plain(one.summary)}. Closes in "
-                f"**{words.span(until - words.now() if until else None)}**, at {words.moment(until)}. "
+                f"**{words.span(until - words.now())}**, at {words.moment(until)}. "
                 "Every look is in the log, and the tenant was told.",
                 width="stretch",
             )
