@@ -11,9 +11,12 @@ import secrets
 import shutil
 import tempfile
 from pathlib import Path
+from time import perf_counter
 
+from core.bootstrap import Parts, open_parts
 from core.clock import now
-from core.operators import totp
+from core.operators import invite, totp
+from core.operators.service import Role
 from infra.local.home import Home
 from infra.local.supervisor import Supervisor
 
@@ -26,7 +29,6 @@ PLAIN = ("webhooks", "models", "approvals", "operators", "acts", "glass")
 
 async def main() -> None:
     """Make all of them."""
-    from core.bootstrap import open_parts
     from core.settings import Settings
     from infra.seed import SIZES, fill
     from infra.seed.workers import reporting
@@ -40,18 +42,18 @@ async def main() -> None:
             async with open_parts(Settings()) as parts:
                 await fill(parts, size=size)
                 async with reporting(parts):
-                    await _photograph(instance)
+                    await _photograph(instance, parts)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
-async def _photograph(instance: Supervisor) -> None:
+async def _photograph(instance: Supervisor, parts: Parts) -> None:
     import httpx
     from playwright.async_api import async_playwright
 
     headers = {"Authorization": f"Bearer {instance.operator_token}"}
     async with httpx.AsyncClient(base_url=f"{instance.api_url}/operator/v1", headers=headers, timeout=60) as api:
-        session = await _propose(api)
+        session = await _propose(api, parts)
         shown = await _shown(api)
     FOLDER.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 (nobody else waits)
     async with async_playwright() as playing:
@@ -67,9 +69,11 @@ async def _photograph(instance: Supervisor) -> None:
             await context.add_cookies([cookie])  # type: ignore[list-item]  # a TypedDict that a dict display is not
             page = await context.new_page()
             for name, path in pages.items():
+                began = perf_counter()
                 await page.goto(instance.console_url + path)
                 await page.locator("h1").first.wait_for(timeout=60_000)
                 await page.wait_for_function(_DRAWN, timeout=60_000)
+                print(f"{name}{suffix}: {perf_counter() - began:.1f} s to its content", flush=True)  # noqa: T201
                 await page.wait_for_timeout(2500)
                 await page.screenshot(path=FOLDER / f"{name}{suffix}.png")
                 _shrink(FOLDER / f"{name}{suffix}.png")
@@ -81,7 +85,7 @@ def _some(shown: dict[str, str], *names: str) -> dict[str, str]:
     return {name: shown[name] for name in names}
 
 
-async def _joined(api: object, name: str, role: str) -> str:
+async def _joined(api: object, parts: Parts, name: str, role: Role) -> str:
     """The session of an operator who follows their link, as people do: a password, an authenticator, a code."""
     import httpx
 
@@ -94,26 +98,26 @@ async def _joined(api: object, name: str, role: str) -> str:
         return found
 
     email = f"{name.split(maxsplit=1)[0].lower()}@likeness.example"
-    link = (await said("invitations", name=name, email=email, role=role))["token"]
+    link, _ = await invite.from_machine(parts.database, parts.keyring, name=name, email=email, role=role)
     secret = (await said("invitations/accept", token=link, password=secrets.token_urlsafe(18)))["secret"]
     code = totp.code_at(base64.b32decode(secret + "=" * (-len(secret) % 8)), now())
     return (await said("invitations/confirm", token=link, code=code))["token"]
 
 
-async def _propose(api: object) -> str:
+async def _propose(api: object, parts: Parts) -> str:
     """Three operators, two of whom ask for something that takes a second person: the session of the third."""
     import httpx
 
     assert isinstance(api, httpx.AsyncClient)  # noqa: S101 (for the reader and the type checker)
-    looks = await _joined(api, "Ada Bright", "admin")
+    looks = await _joined(api, parts, "Ada Bright", Role.ADMIN)
     named = {one["name"]: one["tenant"] for one in (await api.get("quotas")).json()["data"]}
     plan = {"plan": "enterprise", "reason": "They open three offices"}
     glass = {"tenant_id": named["Harbour Recruiting"], "reason": "One job never ends"}
     for who, role, method, path, wish in (
-        ("Noor Adler", "admin", "PATCH", f"tenants/{named['Fjord People']}", plan),
-        ("Grace Lund", "privacy_officer", "POST", "break-glass", glass),
+        ("Noor Adler", Role.ADMIN, "PATCH", f"tenants/{named['Fjord People']}", plan),
+        ("Grace Lund", Role.PRIVACY_OFFICER, "POST", "break-glass", glass),
     ):
-        headers = {"Authorization": f"Bearer {await _joined(api, who, role)}"}
+        headers = {"Authorization": f"Bearer {await _joined(api, parts, who, role)}"}
         (await api.request(method, path, json=wish, headers=headers)).raise_for_status()
     return looks
 
