@@ -20,7 +20,8 @@ async def test_all_parts_well_is_ready(api: Api) -> None:
     assert answer.status_code == 200
     assert answer.json() == {
         "status": "ready",
-        "parts": dict.fromkeys(("database", "migrations", "storage", "keys", "queue"), "ok"),
+        "parts": dict.fromkeys(("database", "migrations", "restoration", "storage", "keys", "queue"), "ok"),
+        "code": None,
     }
     assert (await api.http.get("/health/live")).json() == {"status": "live"}
 

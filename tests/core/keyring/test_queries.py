@@ -97,6 +97,7 @@ async def test_no_caller_chooses_what_the_names_in_a_function_mean(urls: dict[st
         "own_tenant": False,
         "put_subject_key": True,
         "shred_subject": True,
+        "shred_tenant": True,
     }
     assert all(row["proconfig"] == ["search_path=pg_catalog, pg_temp"] for row in rows)
 
