@@ -5,7 +5,7 @@ from typing import Any
 from core.ids import Prefix, parse
 from core.rights import erase
 from tests.api.conftest import Api
-from tests.api.test_isolation import STAFF, Operation, ask, operations
+from tests.api.test_isolation import Operation, ask, operations
 from tests.api.world import a_world
 
 OF_A_PERSON = {"subject_id", "consent_id", "photo_id", "asset_id", "job_id", "export_id"}
@@ -25,8 +25,8 @@ async def _everything_is_gone(api: Api, document: dict[str, Any], *, finished: b
             subject_id=parse(Prefix.SUBJECT, world.ids["subject_id"]),
         )
     for operation in operations(document):
-        if STAFF.intersection(operation.slots):
-            continue  # asked in tests/api/operator
+        if operation.path.startswith("/operator/"):
+            continue  # operators see ids, states and times alone, and those of an erasure in progress too
         if OF_A_PERSON.intersection(operation.slots) and operation.id not in REPEATABLE:
             answer = await ask(api, world, operation, world.ids)
             assert answer.status_code == 410, (operation.id, answer.text)
