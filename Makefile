@@ -54,7 +54,9 @@ up: install
 # Two processes, each with its own servers; a file's tests stay together, because they share what is slow to start.
 # Native tracebacks, because Python 3.11 may fail to parse a source again for a prettier one, which ends the whole run.
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --tb=native
+	$(BIN)/python -m pytest -n 2 --dist loadfile --tb=native --ignore=tests/operator_ui
+	@: "The console's pages are tried last and alone: beside others a browser is so slow that typing is lost."
+	$(BIN)/python -m pytest --tb=native tests/operator_ui
 
 bench: install
 	$(BIN)/python -m infra.bench
