@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import uvicorn
-from playwright.async_api import Browser, Page, Request, expect
+from playwright.async_api import Browser, Locator, Page, Request, expect
 
 from core.bootstrap import Parts
 from core.operators.service import Role
@@ -50,6 +50,26 @@ class Visit:
         await self.page.wait_for_function(
             "!document.querySelector('[data-testid=stApp][data-test-script-state=running]')", timeout=PATIENCE
         )
+
+    async def types(self, label: str, text: str, *, until: Locator | None = None) -> None:
+        """Type it and leave the field. until: the button that this opens.
+
+        While a page is drawn anew a field may lose what is typed into it, so it is typed until it is taken.
+        """
+        for _ in range(5):
+            box = self.page.get_by_label(label, exact=True).first
+            await box.fill(text)
+            await box.blur()
+            await asyncio.sleep(0.5)
+            await self.still()
+            try:
+                await expect(box).to_have_value(text, timeout=2000)
+                if until is not None:
+                    await expect(until).to_be_enabled(timeout=6000)
+            except AssertionError:
+                continue
+            return
+        raise AssertionError(f"what was typed into {label} was not taken")
 
     async def sees(self, text: str | re.Pattern[str]) -> None:
         await expect(self.page.get_by_text(text).first).to_be_visible(timeout=PATIENCE)

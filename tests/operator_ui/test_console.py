@@ -151,6 +151,9 @@ async def test_of_two_operators_who_change_one_quota_the_second_is_told_and_lose
     async with stage.visit(name="First") as first, stage.visit(name="Second") as second:
         for visit in (first, second):
             await visit.open(f"/quotas?tenant={tenant}", "Quotas")
+            # Both have the form before them before either changes anything.
+            await expect(visit.page.get_by_label("Credits", exact=True)).to_have_value("50", timeout=PATIENCE)
+            await visit.still()
         await _number(first.page, "Credits", 70)
         await first.page.get_by_role("button", name="Save").click()
         await first.sees(re.compile("are changed"))

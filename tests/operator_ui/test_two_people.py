@@ -15,7 +15,7 @@ from core.rights import certify, erase
 from core.rights.models import Departure
 from core.webhooks.models import Event
 from tests import scenes
-from tests.operator_ui.stage import PATIENCE, Stage, Visit
+from tests.operator_ui.stage import PATIENCE, Stage
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -29,10 +29,9 @@ async def test_a_tenant_is_suspended_by_two_people_and_starts_nothing_from_then_
     async with stage.visit(name="First") as first, stage.visit(Role.PRIVACY_OFFICER, name="Second") as second:
         await first.open(f"/tenants?tenant={tenant}", "Tenants")
         await first.page.get_by_role("button", name="Suspend …").click()
-        box = first.page.get_by_label("Reason", exact=True)
-        await box.fill("They do not answer <b>anybody</b>")
-        await box.press("Control+Enter")
-        await first.page.get_by_role("button", name="Propose to suspend").click()
+        propose = first.page.get_by_role("button", name="Propose to suspend")
+        await first.types("Reason", "They do not answer <b>anybody</b>", until=propose)
+        await propose.click()
         await first.sees(re.compile("Nothing has changed yet: this needs a second person"))
         assert (await stage.api(asking, "POST", "/v1/headshots", json=order)).status_code == 200
         # Whoever asked cannot approve it; the second person must say why.
@@ -41,11 +40,10 @@ async def test_a_tenant_is_suspended_by_two_people_and_starts_nothing_from_then_
         assert await first.page.get_by_role("button", name="Approve").count() == 0
         await second.open("/approvals", "Approvals")
         await second.sees(re.compile("They do not answer <b>anybody</b>"))
-        await expect(second.page.get_by_role("button", name="Approve")).to_be_disabled()
-        why = second.page.get_by_label("Your reason")
-        await why.fill("I called them too")
-        await why.press("Enter")
-        await second.page.get_by_role("button", name="Approve").click()
+        approve = second.page.get_by_role("button", name="Approve")
+        await expect(approve).to_be_disabled()
+        await second.types("Your reason", "I called them too", until=approve)
+        await approve.click()
         await second.sees("Approved, and done.")
         assert first.trouble == second.trouble == []
     refused = await stage.api(asking, "POST", "/v1/headshots", json=order)
@@ -89,10 +87,10 @@ async def test_a_tenant_is_deleted_only_by_its_typed_name_and_a_second_person(st
         await first.page.get_by_role("button", name="Delete …").click()
         await first.sees("Everything that is held for this tenant is deleted")
         propose = first.page.get_by_role("button", name="Propose to delete")
-        await _fill(first, "Why delete", "They left us")
-        await _fill(first, "Type the tenant's name to delete", "Some Other Platform")
+        await first.types("Why delete", "They left us")
+        await first.types("Type the tenant's name to delete", "Some Other Platform")
         await expect(propose).to_be_disabled()
-        await _fill(first, "Type the tenant's name to delete", "Some Platform")
+        await first.types("Type the tenant's name to delete", "Some Platform", until=propose)
         await propose.click()
         await first.sees(re.compile("Nothing was archived yet"))  # the API minds the platform's own records
         await first.page.get_by_text("It wants no archive of its own records").click()
@@ -102,8 +100,9 @@ async def test_a_tenant_is_deleted_only_by_its_typed_name_and_a_second_person(st
         assert (await stage.api(asking, "GET", "/v1/tenant")).status_code == 200
         await second.open("/approvals", "Approvals")
         await second.sees(re.compile("become unreadable at once, for good"))
-        await _fill(second, "Your reason", "I called them too")
-        await second.page.get_by_role("button", name="Approve").click()
+        approve = second.page.get_by_role("button", name="Approve")
+        await second.types("Your reason", "I called them too", until=approve)
+        await approve.click()
         await second.sees("Approved, and done.")
     async with stage.parts.database.tenant(platform.tenant_id) as session:
         departure = (await session.exec(select(Departure))).one()
@@ -122,12 +121,14 @@ async def test_two_people_break_the_glass_see_ids_alone_and_everybody_hears_of_i
     ):
         await first.open(f"/glass?tenant={tenant}", "Break glass")
         await first.sees(re.compile("The tenant is told at once"))
-        await _fill(first, "Why it is needed", "A job of one person never ends")
-        await first.page.get_by_role("button", name="Ask for it").click()
+        ask = first.page.get_by_role("button", name="Ask for it")
+        await first.types("Why it is needed", "A job of one person never ends", until=ask)
+        await ask.click()
         await first.sees(re.compile("Nothing has changed yet: this needs a second person"))
         await second.open("/approvals", "Approvals")
-        await _fill(second, "Your reason", "I look with them")
-        await second.page.get_by_role("button", name="Approve").click()
+        approve = second.page.get_by_role("button", name="Approve")
+        await second.types("Your reason", "I look with them", until=approve)
+        await approve.click()
         await second.sees("Approved, and done.")
         # The banner is on every page of both, with the time that is left, and on nobody else's.
         for visit in (first, second):
@@ -141,8 +142,9 @@ async def test_two_people_break_the_glass_see_ids_alone_and_everybody_hears_of_i
         await first.open("/glass", "Break glass")
         await first.sees("Nothing was looked at yet.")
         assert await _looks(stage, third.headers) == 0
-        await _fill(first, "One person", person)
-        await first.page.get_by_role("button", name="Look", exact=True).click()
+        look = first.page.get_by_role("button", name="Look", exact=True)
+        await first.types("One person", person, until=look)
+        await look.click()
         await first.sees(re.compile("Closes in"))
         await expect(first.page.get_by_role("heading", name=person)).to_be_visible(timeout=PATIENCE)
         await first.sees("1 photo, 0 headshots, 0 jobs")
@@ -161,14 +163,6 @@ async def test_two_people_break_the_glass_see_ids_alone_and_everybody_hears_of_i
 async def _looks(stage: Stage, headers: dict[str, str]) -> int:
     acts = (await stage.api(headers, "GET", "/operator/v1/acts?limit=50")).json()["data"]
     return sum(act["kind"] == "break_glass.looked" for act in acts)
-
-
-async def _fill(visit: Visit, label: str, text: str) -> None:
-    """Type it, and leave the field so that the page hears of it."""
-    box = visit.page.get_by_label(label, exact=True)
-    await box.fill(text)
-    await box.press("Enter")
-    await visit.still()
 
 
 async def test_a_delivery_is_sent_again(stage: Stage) -> None:
@@ -191,22 +185,18 @@ async def test_a_term_that_deletes_more_is_simulated_then_shortened_by_two_peopl
     where = f"/operator/v1/retention/{tenant}"
     async with stage.visit(Role.PRIVACY_OFFICER, name="First") as first, stage.visit(name="Second") as second:
         await first.open(f"/retention?tenant={tenant}&class=photo", "Retention")
-        days = first.page.get_by_label("Keep for days", exact=True)
-        await days.fill("2")
-        await days.press("Enter")
+        save = first.page.get_by_role("button", name="Save this term")
+        await first.types("Keep for days", "2")
         await first.sees("Within 90 days")
-        why = first.page.get_by_label("Reason", exact=True)
-        await why.fill("They asked for less")
-        await why.press("Enter")
-        await first.page.get_by_role("button", name="Save this term").click()
+        await first.types("Reason", "They asked for less", until=save)
+        await save.click()
         await first.sees(re.compile("this needs a second person"))
         (kept,) = [one for one in (await _terms(stage, first.headers, where)) if one["data_class"] == "photo"]
         assert kept["seconds"] == 7 * 86_400
         await second.open("/approvals", "Approvals")
-        reason = second.page.get_by_label("Your reason").first
-        await reason.fill("Agreed")
-        await reason.press("Enter")
-        await second.page.get_by_role("button", name="Approve").first.click()
+        approve = second.page.get_by_role("button", name="Approve")
+        await second.types("Your reason", "Agreed", until=approve)
+        await approve.click()
         await second.sees("Approved, and done.")
         (kept,) = [one for one in (await _terms(stage, first.headers, where)) if one["data_class"] == "photo"]
         assert kept["seconds"] == 2 * 86_400
