@@ -1,5 +1,6 @@
 """Filters that live in the address: what is chosen can be reloaded, kept as a bookmark, and sent to a colleague."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 import streamlit as st
@@ -23,9 +24,16 @@ def keep(name: str, value: str) -> None:
         st.query_params.pop(name, None)
 
 
+def apart(options: Mapping[str, str]) -> dict[str, str]:
+    """The options with no two labels alike: of equal ones Streamlit takes the first, whichever was meant."""
+    twice = {label for label, count in Counter(options.values()).items() if count > 1}
+    return {value: f"{label} · …{value[-6:]}" if label in twice else label for value, label in options.items()}
+
+
 def choose(name: str, label: str, options: Mapping[str, str], *, every: str | None = "All", page: str) -> str:
     """One of these; empty is all of them. every: the word for all, None where one must be chosen."""
     values = ([""] if every is not None else []) + list(options)
+    labels = apart(options)
     key = f"{page}-{name}"
 
     def changed() -> None:
@@ -35,7 +43,7 @@ def choose(name: str, label: str, options: Mapping[str, str], *, every: str | No
         named = kept(name)
         st.session_state[key] = named if named in values else (values[0] if values else "")
     found = st.selectbox(
-        label, values, key=key, on_change=changed, format_func=lambda value: options.get(value, every or "")
+        label, values, key=key, on_change=changed, format_func=lambda value: labels.get(value, every or "")
     )
     return found or ""
 
