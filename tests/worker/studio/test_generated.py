@@ -34,7 +34,7 @@ def pinned(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelSettings, str
         path.relative_to(folder / "tiny").as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
     }
     settings = ModelSettings(path=folder / "tiny", registry=folder / "registry", steps=2)
-    return settings, hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+    return settings, hashlib.sha256(json.dumps(digests, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 async def test_the_model_is_named_in_the_ledger_and_in_the_manifest(
