@@ -1,6 +1,7 @@
 """Fixtures on real servers: one PostgreSQL and one Valkey for the session, a fresh migrated database for each test.
 
-The migrations run once, into a template; a test's database is a copy of it, which takes some ten milliseconds.
+The migrations run once, into a template; a test's database is a copy of it. That is some seven hundred files, so where
+there is a file system in memory with room, the servers live there: a copy takes 20 ms, and on a disk 200 ms.
 """
 
 import itertools
@@ -22,15 +23,23 @@ from infra.local.valkey import Valkey
 from infra.migrations import migrate
 
 _numbers = itertools.count(1)
+_ROOM = 4 << 30  # bytes: a few hundred megabytes are used at a time, by each of the processes that test
 
 
 @pytest.fixture(scope="session")
 def servers_home() -> Iterator[Path]:
     """A short-lived home outside pytest's own folder, which an unprivileged account could not enter."""
-    home = Path(tempfile.mkdtemp(prefix="likeness-tests-"))
+    home = Path(tempfile.mkdtemp(prefix="likeness-tests-", dir=_in_memory()))
     home.chmod(0o711)
     yield home
     shutil.rmtree(home, ignore_errors=True)
+
+
+def _in_memory() -> Path | None:
+    """The file system in memory, where there is one that this account may write to and that has room."""
+    memory = Path("/dev/shm")  # noqa: S108 (below it, a folder of our own is made safely)
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM
+    return memory if roomy else None
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +69,7 @@ async def database_name(postgres: Postgres) -> AsyncIterator[str]:
     """A fresh migrated database, dropped after the test."""
     name = f"likeness_{next(_numbers)}"
     administrator = await asyncpg.connect(postgres.url(ADMINISTRATOR, database="postgres"))
-    await administrator.execute(f"CREATE DATABASE {name} OWNER {OWNER} TEMPLATE likeness")
+    await administrator.execute(f"CREATE DATABASE {name} OWNER {OWNER} TEMPLATE likeness STRATEGY FILE_COPY")
     yield name
     await administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await administrator.close()

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N; on a GPU in bfloat16")
     parser.add_argument("--batch", type=int, default=1, help="times the batch that a CPU bears (8, then 4)")
-    parser.add_argument("--strength", type=float, default=0.6, help="the most noise that sketches will be put under")
+    parser.add_argument("--strength", type=float, default=0.4, help="the most noise that sketches will be put under")
     asked = parser.parse_args()
     folder = train(
         Plan(

@@ -1,6 +1,6 @@
 """Training batches: drawn plates as latents, with captions, masks and the masked picture that inpainting is given.
 
-Every other plate is one of the studio's own backdrops under its style's own prompt: that is what the model is asked to
+Six plates in ten are one of the studio's own backdrops under its style's own prompt: that is what the model is asked to
 refine, so that is what it must know best.
 """
 
@@ -20,14 +20,14 @@ from worker.engine.training.draw import draw
 from worker.engine.training.grammar import Scene, paraphrase, scenes
 from worker.studio import backdrop
 
-PLATES = 6000
+PLATES = 3000
 """How many different plates of the grammar there are; each is drawn when it is first asked for."""
 
 SEEDS = 96
 """How many pictures of each of the studio's styles there are."""
 
 _STYLES = tuple(CATALOGUE.values())
-_OWN = 0.5  # share of the studio's own backdrops
+_OWN = 0.6  # share of the studio's own backdrops
 _LATENT = 64  # a 512 px picture has 64×64 latents, and a plate is drawn at that size: the encoder is an area average
 _SKIN = ((0.93, 0.76, 0.65), (0.78, 0.58, 0.45), (0.55, 0.38, 0.28), (0.33, 0.22, 0.17))
 
@@ -131,7 +131,7 @@ def _masked(plate: NDArray[np.float32], chance: random.Random) -> tuple[NDArray[
     return hidden, (shown * (1 - hidden[..., None]) + 0.5 * hidden[..., None]).astype(np.float32)
 
 
-_NOTHING, _PERSON = 0.7, 0.9
+_NOTHING, _PERSON = 0.8, 0.93
 
 
 def _caption(scene: Scene, chance: random.Random) -> str:

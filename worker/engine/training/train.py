@@ -32,11 +32,12 @@ from worker.engine.training.model import Parts, build_scheduler, build_text, bui
 from worker.engine.training.sample import encode_text, paint, write_sheet
 from worker.studio import backdrop
 
-_STAGES = ((0.4, 32, 8), (1.0, 64, 4))  # until this share of the run: latent size, batch on a CPU
+_STAGES = ((0.25, 32, 8), (1.0, 64, 4))  # until this share of the run: latent size, batch on a CPU
 _LEAST_WEIGHT, _MOST_WEIGHT = 0.5, 5.0  # of the signal-to-noise ratio (arXiv:2303.09556): fine detail counts too
 _PEAK_RATE = 1e-3
 _WARM_STEPS = 150
 _EMA = 0.998
+_LONGEST_STEP = 10.0  # seconds
 _SHEET_SEED = 10_007  # of sketches that no batch holds
 
 
@@ -61,7 +62,7 @@ class Plan:
     threads: int = 2
     device: str = "cpu"
     batch: int = 1
-    strength: float = 0.6
+    strength: float = 0.4
 
 
 @dataclass(slots=True)
@@ -187,7 +188,7 @@ def train(plan: Plan, *, checkpoint_seconds: float = 120, sheet_seconds: float =
     while run.progress.share(plan) < 1:
         loss = run.step()
         now = time.monotonic()
-        run.progress.seconds += now - last
+        run.progress.seconds += min(now - last, _LONGEST_STEP)  # a machine that slept did not train
         last = now
         run.progress.losses.append(loss)
         if run.progress.step % 25 == 0:
