@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 from litestar import Litestar, Router
@@ -127,8 +126,23 @@ def _openapi(settings: Settings) -> OpenAPIConfig:
     )
 
 
+def state_of(settings: Settings) -> dict[str, Any]:
+    """What an application holds before its parts are open."""
+    limits = IntakeLimits(max_bytes=settings.api.upload_max_bytes)
+    return {
+        "settings": settings,
+        "metrics": Metrics(),
+        "lookout": Lookout(),
+        "public_url": settings.api.public_url,
+        "intake": Intake(limits),
+        # Apart from the other, so that strangers cannot stand in the way of uploads.
+        "checker": Checker(Intake(limits)),
+    }
+
+
 @asynccontextmanager
-async def _parts(app: Litestar, *, settings: Settings) -> AsyncIterator[None]:
+async def _parts(app: Litestar) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
     limiter = Limiter(settings)
     async with open_parts(settings) as parts:
         app.state.parts = parts
@@ -198,19 +212,10 @@ def create_app(settings: Settings | None = None) -> Litestar:
         ],
         dependencies={"parts": Provide(provide_parts, sync_to_thread=False)},
         exception_handlers=HANDLERS,
-        lifespan=[partial(_parts, settings=settings)],
+        lifespan=[_parts],
         openapi_config=_openapi(settings),
         request_max_body_size=JSON_MAX_BYTES,
-        state=State(
-            {
-                "metrics": Metrics(),
-                "lookout": Lookout(),
-                "public_url": settings.api.public_url,
-                "intake": Intake(IntakeLimits(max_bytes=settings.api.upload_max_bytes)),
-                # Apart from the other, so that strangers cannot stand in the way of uploads.
-                "checker": Checker(Intake(IntakeLimits(max_bytes=settings.api.upload_max_bytes))),
-            }
-        ),
+        state=State(state_of(settings)),
         logging_config=None,
         debug=False,
     )

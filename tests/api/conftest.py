@@ -10,8 +10,10 @@ from typing import Any, cast
 import httpx
 import pytest
 from litestar import Litestar
+from litestar.datastructures import State
 
-from api.main import create_app
+from api.main import create_app, state_of
+from core import logs
 from core.bootstrap import Parts
 from core.settings import Settings
 from tests.scenes import Platform, a_platform
@@ -66,12 +68,26 @@ async def running(app: Litestar) -> AsyncIterator[None]:
         await task
 
 
+_idle: dict[str, Litestar] = {}
+"""An application for each public address that no test is using: its routes take half a second to put together."""
+
+
+def _an_app(settings: Settings) -> Litestar:
+    app = _idle.pop(settings.api.public_url, None)
+    if app is None:
+        return create_app(settings)
+    logs.configure(settings, service="api")
+    app.state = State(state_of(settings))
+    return app
+
+
 @asynccontextmanager
 async def served(settings: Settings) -> AsyncIterator[Api]:
-    app = create_app(settings)
+    app = _an_app(settings)
     transport = httpx.ASGITransport(app=cast("Any", app), raise_app_exceptions=False)
     async with running(app), httpx.AsyncClient(transport=transport, base_url="http://likeness.test") as http:
         yield Api(app=app, parts=app.state.parts, http=http)
+    _idle.setdefault(settings.api.public_url, app)
 
 
 @pytest.fixture
