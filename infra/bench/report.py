@@ -8,6 +8,7 @@ from typing import Any
 from infra.bench.measure import Result, as_json
 
 _OURS, _PEER, _INK = "#1f6f5c", "#b8b2a7", "#2b2b2b"
+_WIDE = 200  # times: beyond it, a shorter bar could not be seen beside the longest
 
 
 def write(results: Sequence[Result], folder: Path, *, machine: dict[str, Any], name: str) -> list[Path]:
@@ -40,20 +41,25 @@ def markdown(results: Sequence[Result], machine: dict[str, Any]) -> str:
         parts += [f"## {result.id} · {result.title}", ""]
         if result.series:
             parts += [f"| | min, {result.unit} | median, {result.unit} |", "| --- | ---: | ---: |"]
-            parts += [f"| {each.name} | {each.low:.4g} | {each.middle:.4g} |" for each in result.series]
+            parts += [f"| {each.name} | {_figure(each.low, 4)} | {_figure(each.middle, 4)} |" for each in result.series]
             parts += [""]
         if result.ratios:
             parts += ["| ratio | median | spread | to reach | |", "| --- | ---: | ---: | ---: | --- |"]
             for ratio in result.ratios:
                 bound = ("≤ " if ratio.at_most else "≥ ") + f"{ratio.target:g}"
-                spread = f"{min(ratio.values):.3g} to {max(ratio.values):.3g}"
+                spread = f"{_figure(min(ratio.values), 3)} to {_figure(max(ratio.values), 3)}"
                 verdict = "reached" if ratio.reached else "short"
-                parts += [f"| {ratio.name} | {ratio.middle:.3g} | {spread} | {bound} | {verdict} |"]
+                parts += [f"| {ratio.name} | {_figure(ratio.middle, 3)} | {spread} | {bound} | {verdict} |"]
             parts += [""]
         parts += [*(f"- {note}" for note in result.notes), ""]
         if result.series:
             parts += [f"![{result.id}]({result.id}.png)", ""]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _figure(value: float, digits: int) -> str:
+    """So many significant digits, as people write them: thousands apart, never an exponent."""
+    return f"{value:,.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
 
 
 def _chart(result: Result, path: Path) -> Path:
@@ -69,6 +75,9 @@ def _chart(result: Result, path: Path) -> Path:
         axes.barh(place, series.middle, color=_OURS if ours else _PEER, height=0.6)
         axes.plot(series.values, [place] * len(series.values), "o", color=_INK, markersize=3, alpha=0.7)
     axes.set_yticks(range(len(result.series)), [series.name for series in reversed(result.series)])
+    middles = [series.middle for series in result.series]
+    if max(middles) > _WIDE * min(middles):
+        axes.set_xscale("log")
     axes.set_xlabel(result.unit)
     axes.set_title(f"{result.id} · {result.title}", loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
