@@ -3,7 +3,8 @@
 The segmentation only knows the person roughly. Around its edge a band is left open, wide where there is hair and narrow
 along clothes, and closed-form matting (Levin, Lischinski and Weiss, 2008) solves it from the picture's own colours.
 Colours alone would keep ghosts of a busy room in that band, so the farther a pixel lies from the segmentation's edge,
-the more the segmentation has to say, as in robust matting (Wang and Cohen, 2007). Multi-level foreground estimation
+the more the segmentation has to say, as in robust matting (Wang and Cohen, 2007); and a colour that stands in the
+background close by and on no part of the person is `behind` them. Multi-level foreground estimation
 (Germer et al., 2020) then takes the old background's colour out of the edge.
 """
 
@@ -17,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.studio import vision
+from worker.studio.behind import behind
 from worker.studio.find_face import CHIN, NOSE, face_hull
 from worker.studio.findings import Refused
 from worker.studio.frame import MARGIN, MASTER, Framed
-from worker.studio.vision import Plane, plane
+from worker.studio.vision import Picture, Plane, plane
 
 CONTEXT = MASTER + 2 * MARGIN
 WORK = CONTEXT * 2 // 3
@@ -70,11 +72,11 @@ def matte(framed: Framed) -> Matte:
         Refused: `cannot_cut_out`, the picture gives the solver nothing to hold on to.
     """
     image = framed.picture.astype(np.float32) / 255
-    small = cv2.resize(framed.context, (WORK, WORK), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(framed.context, (WORK, WORK), interpolation=cv2.INTER_AREA).astype(np.uint8)
     mask = _mask(framed)
     trimap = draw_trimap(framed, mask)
     with _one_at_a_time:
-        rough = _solve(small.astype(np.float64) / 255, trimap, *_word(framed, mask))
+        rough = _solve(small.astype(np.float64) / 255, trimap, *_word(framed, mask, small, trimap))
     alpha = cv2.resize(rough.astype(np.float32), (CONTEXT, CONTEXT), interpolation=cv2.INTER_CUBIC)
     # Closed form leaves a thin veil over flat colours and never quite closes solid ones: a gentle stretch settles hair,
     # a firmer one clothes, which are never half there.
@@ -150,15 +152,30 @@ def _hair_rows(framed: Framed, size: int) -> Plane:
     return plane(np.clip((chin - rows) / max(chin - nose, 1.0), 0, 1))
 
 
-def _word(framed: Framed, mask: Plane) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """What the segmentation says of each pixel, 0 or 1, and how much that weighs: float64 [810, 810] each."""
+def _word(
+    framed: Framed, mask: Plane, small: Picture, trimap: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """What the segmentation and the colours say of each pixel, 0..1, and how much that weighs: float64 [810, 810] each.
+
+    Args:
+        framed: the master square.
+        mask: float32 [810, 810], 0..1, the segmentation.
+        small: uint8 [810, 810, 3], sRGB.
+        trimap: float64 [810, 810].
+    """
+    apart = framed.eye_distance * WORK / CONTEXT
     inside = (mask > 0.5).astype(np.uint8)  # noqa: PLR2004 - more likely person than not
-    far = np.maximum(
-        cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_5),
-        cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_5),
-    ) / (framed.eye_distance * WORK / CONTEXT)
+    far = (
+        np.maximum(
+            cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_5),
+            cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_5),
+        )
+        / apart
+    )
     trust = np.clip((far - _TRUST_NONE) / (_TRUST_FULL - _TRUST_NONE), 0, 1)
-    return inside.astype(np.float64), _TRUST * trust.astype(np.float64) ** 2 + _NO_WORD
+    weight = _TRUST * trust.astype(np.float64) ** 2 + _NO_WORD
+    against = _TRUST * behind(small, trimap, apart).astype(np.float64)
+    return inside * weight / (weight + against), weight + against
 
 
 @dataclass(frozen=True, slots=True)
