@@ -48,7 +48,7 @@ def main() -> None:
     for name in wanted:
         made = runs[name](bench)
         results += made if isinstance(made, list) else [made]
-    print(markdown(results, where))  # noqa: T201
+    print(markdown(results))  # noqa: T201
     if not asked.quick:
         write(results, asked.out, machine=where, name="engine")
 

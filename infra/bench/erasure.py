@@ -175,7 +175,7 @@ def main() -> None:
     where = machine()
     sizes = tuple(int(size) for size in asked.sizes.split(",")) if asked.sizes else SIZES
     result = asyncio.run(_run(QUICK_SIZES if asked.quick else sizes, 1 if asked.quick else TURNS))
-    print(markdown([result], where))  # noqa: T201
+    print(markdown([result]))  # noqa: T201
     if not asked.quick:
         write([result], asked.out, machine=where, name="erasure")
 

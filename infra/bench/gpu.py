@@ -262,7 +262,7 @@ def main() -> None:
     where["gpu"] = torch.cuda.get_device_name(device) if device.type == "cuda" else "none"
     top = ceiling(plan, device)
     results = [g1(plan, device, top), g2(plan, device, top), g3(plan, device), g4(plan, device)]
-    print(markdown(results, where))  # noqa: T201
+    print(markdown(results))  # noqa: T201
     if not asked.quick:
         write(results, asked.out, machine=where, name="gpu")
 

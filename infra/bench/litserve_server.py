@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-import litserve  # type: ignore[import-not-found]  # no dependency: see `litserve_peer`
+import litserve
 import torch
 
 from infra.bench import engine

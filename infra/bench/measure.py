@@ -74,6 +74,7 @@ class Result:
         series: the contestants.
         ratios: against the peers.
         notes: what a reader must know to judge the figures.
+        machine: what the figures were taken on.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Result:
     series: tuple[Series, ...]
     ratios: tuple[Ratio, ...] = ()
     notes: tuple[str, ...] = field(default_factory=tuple)
+    machine: Mapping[str, Any] = field(default_factory=dict)
 
 
 def take_turns(contestants: Mapping[str, Callable[[], float]], turns: int) -> dict[str, Series]:
@@ -141,3 +143,18 @@ def as_json(result: Result) -> dict[str, Any]:
     for plain, ratio in zip(data["ratios"], result.ratios, strict=True):
         plain |= {"median": ratio.middle, "reached": ratio.reached}
     return data
+
+
+def from_json(data: Mapping[str, Any]) -> Result:
+    """A result as `as_json` wrote it."""
+    return Result(
+        id=data["id"],
+        title=data["title"],
+        unit=data["unit"],
+        series=tuple(Series(each["name"], tuple(each["values"])) for each in data["series"]),
+        ratios=tuple(
+            Ratio(each["name"], tuple(each["values"]), each["target"], each["at_most"]) for each in data["ratios"]
+        ),
+        notes=tuple(data["notes"]),
+        machine=data["machine"],
+    )

@@ -1,18 +1,20 @@
 """Results as JSON for machines, Markdown for readers, and a picture per benchmark."""
 
 import json
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from infra.bench.measure import Result, as_json
+from infra.bench.measure import Result, as_json, from_json
 
 _OURS, _PEER, _INK = "#1f6f5c", "#b8b2a7", "#2b2b2b"
 _WIDE = 200  # times: beyond it, a shorter bar could not be seen beside the longest
 
 
 def write(results: Sequence[Result], folder: Path, *, machine: dict[str, Any], name: str) -> list[Path]:
-    """Write everything.
+    """Write everything. What an earlier run found of other benchmarks stays, with the machine that it was found on.
 
     Args:
         results: of one run.
@@ -25,18 +27,19 @@ def write(results: Sequence[Result], folder: Path, *, machine: dict[str, Any], n
     """
     folder.mkdir(parents=True, exist_ok=True)
     data, table = folder / f"{name}.json", folder / f"{name}.md"
-    data.write_text(
-        json.dumps({"machine": machine, "results": [as_json(result) for result in results]}, indent=2) + "\n",
-        encoding="utf-8",
-    )
-    table.write_text(markdown(results, machine), encoding="utf-8")
+    fresh = [replace(result, machine=machine) for result in results]
+    earlier = json.loads(data.read_text(encoding="utf-8"))["results"] if data.exists() else []
+    kept = [from_json(each) for each in earlier if each["id"] not in {result.id for result in fresh}]
+    together = sorted([*kept, *fresh], key=_place)
+    data.write_text(json.dumps({"results": [as_json(each) for each in together]}, indent=2) + "\n", encoding="utf-8")
+    table.write_text(markdown(together), encoding="utf-8")
     charts = [_chart(result, folder / f"{result.id}.png") for result in results if result.series]
     return [data, table, *charts]
 
 
-def markdown(results: Sequence[Result], machine: dict[str, Any]) -> str:
-    """The whole run as a page."""
-    parts = ["# Benchmarks", "", " · ".join(f"{key} {value}" for key, value in machine.items()), ""]
+def markdown(results: Sequence[Result]) -> str:
+    """Results as a page."""
+    parts = ["# Benchmarks", ""]
     for result in results:
         parts += [f"## {result.id} · {result.title}", ""]
         if result.series:
@@ -52,9 +55,17 @@ def markdown(results: Sequence[Result], machine: dict[str, Any]) -> str:
                 parts += [f"| {ratio.name} | {_figure(ratio.middle, 3)} | {spread} | {bound} | {verdict} |"]
             parts += [""]
         parts += [*(f"- {note}" for note in result.notes), ""]
+        if result.machine:
+            parts += ["Taken on: " + " · ".join(f"{key} {value}" for key, value in result.machine.items()) + ".", ""]
         if result.series:
             parts += [f"![{result.id}]({result.id}.png)", ""]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _place(result: Result) -> tuple[str, int, str]:
+    """C2 before C13."""
+    letter, number, rest = re.match(r"(\D*)(\d*)(.*)", result.id).groups()  # type: ignore[union-attr]  # matches all
+    return letter, int(number or 0), rest
 
 
 def _figure(value: float, digits: int) -> str:

@@ -1,7 +1,9 @@
 """Figures that can be trusted: turns taken fairly, ratios turn by turn, verdicts by the median."""
 
+from pathlib import Path
+
 from infra.bench.measure import Ratio, Result, Series, as_json, percentile, ratios, take_turns
-from infra.bench.report import markdown
+from infra.bench.report import markdown, write
 
 
 def test_contestants_take_turns_and_the_first_round_is_not_counted() -> None:
@@ -39,7 +41,21 @@ def test_a_target_that_is_missed_says_so() -> None:
     )
     data = as_json(result)
     assert [ratio["reached"] for ratio in data["ratios"]] == [False, True]
-    page = markdown([result], {"cores": 2})
+    page = markdown([result])
     assert "| fast | 1.1 | 1 to 9 | ≥ 2 | short |" in page
     assert "| small | 1 | 1 to 1 | ≤ 2 | reached |" in page
     assert "| Likeness | 1 | 2 |" in page
+
+
+def test_a_later_run_keeps_what_an_earlier_one_found_of_other_benchmarks(tmp_path: Path) -> None:
+    def of(name: str, value: float) -> Result:
+        return Result(name, "title", "s", (Series("Likeness", (value, value)),), (Ratio("twice", (value,), 2.0),))
+
+    write([of("C13", 1.5), of("C2", 12_345.6)], tmp_path, machine={"cores": 2}, name="engine")
+    write([of("C13", 2.5)], tmp_path, machine={"cores": 8}, name="engine")
+    page = (tmp_path / "engine.md").read_text(encoding="utf-8")
+    assert page.index("## C2 ·") < page.index("## C13 ·")
+    assert "| Likeness | 12,346 | 12,346 |" in page
+    assert "| Likeness | 2.5 | 2.5 |" in page
+    assert "| 1.5 |" not in page
+    assert page.index("cores 2.") < page.index("## C13 ·") < page.index("cores 8.")
