@@ -7,6 +7,7 @@ on this machine, as they would to any LitServe; they carry a number alone, since
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -49,11 +50,9 @@ def serving(*, jobs: int, rows: int, quick: bool) -> Iterator[Callable[[], float
         _wait(server, port)
         yield lambda: asyncio.run(_throughput(port, jobs))
     finally:
-        server.terminate()
-        try:
-            server.wait(15)
-        except subprocess.TimeoutExpired:
-            server.kill()
+        # It starts processes of its own, which would outlive it.
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
 
 
 def _wait(server: "subprocess.Popen[bytes]", port: int) -> None:
