@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from msgspec import Meta, Struct
 
 from api import paging
-from api.auth import requires_scope
+from api.auth import requires_scope, seen_by
 from api.paging import Cursor, Limit
 from api.problems import ALWAYS, PAGED, documented
 from core.bootstrap import Parts
@@ -73,7 +73,7 @@ class AccessLogController(Controller):
         cursor: Cursor = None,
     ) -> AccessPage:
         """Every decryption of something of this person: what, by which key or job, why. Newest first."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             subject = await subjects.get(session, parse(Prefix.SUBJECT, subject_id))
             rows = await access.page(session, subject.id, before=paging.decode(cursor), limit=limit + 1)
         page, following = paging.cut(rows, limit)
@@ -99,7 +99,7 @@ class AccessLogController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], subject_id: FromPath[str]
     ) -> Corrections:
         """What was known of this person before each correction. It goes with them when they are erased."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             subject = await subjects.get(session, parse(Prefix.SUBJECT, subject_id))
             await access.note(
                 session,

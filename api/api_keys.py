@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from api import paging
-from api.auth import requires_active, requires_scope
+from api.auth import requires_active, requires_scope, seen_by
 from api.idempotency import IdempotencyKey, once
 from api.paging import Cursor, Limit
 from api.problems import ALWAYS, CREATING, PAGED, documented
@@ -106,7 +106,7 @@ class ApiKeyController(Controller):
         cursor: Cursor = None,
     ) -> ApiKeyPage:
         """Your keys, newest first, ended ones among them."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             rows = await tenants.page_api_keys(session, before=paging.decode(cursor), limit=limit + 1)
         page, following = paging.cut(rows, limit)
         return ApiKeyPage(data=[ApiKeyView(**_fields(row)) for row in page], next_cursor=following)
@@ -125,7 +125,7 @@ class ApiKeyController(Controller):
         if caller.mode is Mode.TEST and data.mode is Mode.LIVE:
             raise Unacceptable("A key of the sandbox makes keys of the sandbox only.")
         expires_at = in_future(data.expires_at, field="expires_at")
-        async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:
+        async with once(request, parts, caller) as ticket, seen_by(caller, parts) as session:
             if ticket.made is not None:
                 return _created(await tenants.get_api_key(session, ticket.made), None)
             key, text = await tenants.create_api_key(
@@ -156,7 +156,7 @@ class ApiKeyController(Controller):
     ) -> Response[CreatedApiKey]:
         """Make a successor with the same name, mode and scopes. Both work until the old one ends."""
         overlap = (data or Rotation()).overlap_seconds
-        async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:
+        async with once(request, parts, caller) as ticket, seen_by(caller, parts) as session:
             if ticket.made is not None:
                 return _created(await tenants.get_api_key(session, ticket.made), None)
             old = await tenants.get_api_key(session, parse(Prefix.API_KEY, key_id))
@@ -174,7 +174,7 @@ class ApiKeyController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], key_id: FromPath[str]
     ) -> ApiKeyView:
         """End a key at once. Revoking it again changes nothing."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             key = await tenants.revoke_api_key(
                 session, tenant_id=caller.tenant_id, key_id=parse(Prefix.API_KEY, key_id), actor=caller.actor
             )

@@ -13,7 +13,7 @@ from litestar.response import Stream
 from msgspec import Meta, Struct
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.auth import requires_active, requires_scope
+from api.auth import requires_active, requires_scope, seen_by
 from api.problems import ALWAYS, documented
 from api.ranges import RangeNotSatisfiable, cut, read_range
 from core.bootstrap import Parts
@@ -143,7 +143,7 @@ class AssetController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], asset_id: FromPath[str]
     ) -> AssetView:
         """What an asset is, and when it will be erased."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             return asset_view(await _get(session, parse(Prefix.ASSET, asset_id)))
 
     @get(
@@ -160,7 +160,7 @@ class AssetController(Controller):
         asset_id: FromPath[str],
     ) -> Stream:
         """The picture, decrypted as it streams. Takes `Range` and `If-None-Match`; must not be stored on the way."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             asset = await _get(session, parse(Prefix.ASSET, asset_id))
         return await stream_asset(request, parts, asset, actor=caller.actor)
 
@@ -178,7 +178,7 @@ class AssetController(Controller):
         data: JSONBody[NewLink | None] = None,
     ) -> LinkView:
         """A link that opens this one asset without a credential, for at most fifteen minutes."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             asset = await _get(session, parse(Prefix.ASSET, asset_id))
         lifetime = timedelta(seconds=(data or NewLink()).expires_in)
         token, expires_at = await links.sign(

@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 from msgspec import Meta, Struct
 
-from api.auth import requires_scope
+from api.auth import requires_scope, seen_by
 from api.paging import Limit
 from api.problems import ALWAYS, documented
 from core.audit import log, note
@@ -116,7 +116,7 @@ class AuditController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], size: Size = None
     ) -> CheckpointView:
         """The newest signed state of the log, or the one of a size. New entries are in it within seconds."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             return checkpoint_view(await log.checkpoint(session, size=size))
 
     @get("/entries", summary="Read the log", responses=documented(*ALWAYS, ValidationFailed))
@@ -124,7 +124,7 @@ class AuditController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], start: Start = 0, limit: Limit = 20
     ) -> EntryList:
         """Entries by number, oldest first, so that a copy can be kept by asking for what came since."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             rows = await log.entries(session, start=start, limit=limit + 1)
         return EntryList(
             data=[entry_view(row) for row in rows[:limit]], next_from=rows[limit].number if len(rows) > limit else None
@@ -144,7 +144,7 @@ class AuditController(Controller):
     ) -> InclusionProof:
         """An entry, named by its id or its number, and the proof that it is in the log of a checkpoint."""
         named = {"number": int(entry_id)} if _is_number(entry_id) else {"entry_id": parse(Prefix.AUDIT_ENTRY, entry_id)}
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             found = await log.inclusion(session, **named, size=size)
         return InclusionProof(
             entry=entry_view(found.entry),
@@ -161,7 +161,7 @@ class AuditController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], old: Old, size: Size = None
     ) -> ConsistencyProof:
         """The proof that the log of a checkpoint begins with all of the one that you keep."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             found = await log.consistency(session, old=old, size=size)
         return ConsistencyProof(
             earlier=checkpoint_view(found.earlier),

@@ -4,12 +4,14 @@ A guard authenticates once, counts the request against the tenant's limit, and c
 Handlers receive the `Caller`; the tenant comes from the credential, never from the path.
 """
 
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.visit import visit_of
 from core.bootstrap import Parts
@@ -44,6 +46,11 @@ async def authenticated(connection: Connection) -> Caller:
     visit.tenant = public(Prefix.TENANT, caller.tenant_id)
     await connection.app.state.limiter.count(visit, caller.tenant_id.hex)
     return caller
+
+
+def seen_by(caller: Caller, parts: Parts) -> AbstractAsyncContextManager[AsyncSession]:
+    """A transaction that sees what the caller may: their tenant's rows, and of people those of their key's mode."""
+    return parts.database.tenant(caller.tenant_id, mode=caller.mode)
 
 
 def requires_scope(scope: str) -> Guard:

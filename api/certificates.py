@@ -8,7 +8,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 from msgspec import Meta, Struct
 
-from api.auth import requires_scope
+from api.auth import requires_scope, seen_by
 from api.problems import ALWAYS, documented
 from core.bootstrap import Parts
 from core.errors import NotFound
@@ -27,7 +27,7 @@ class SignedCertificate(Struct, frozen=True, kw_only=True):
 
 
 async def _issued(parts: Parts, caller: Caller, certificate_id: str) -> ErasureCertificate:
-    async with parts.database.tenant(caller.tenant_id) as session:
+    async with seen_by(caller, parts) as session:
         return await certify.get(session, parse(Prefix.CERTIFICATE, certificate_id))
 
 
@@ -97,6 +97,6 @@ class CertificateController(Controller):
         Check it with `likeness verify-certificate FILE --second THIS`.
         """
         found = await _issued(parts, caller, certificate_id)
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             document = await horizon.get(session, found.id)
         return download(document, MediaType.JSON, "backup-horizon.json")

@@ -15,7 +15,7 @@ from litestar.params import FromPath, HeaderParameter, JSONBody
 from msgspec import Meta, Struct
 
 from api import paging
-from api.auth import requires_active, requires_scope
+from api.auth import requires_active, requires_scope, seen_by
 from api.consent_forms import Asked
 from api.idempotency import IdempotencyKey, once
 from api.paging import Cursor, Limit
@@ -154,7 +154,7 @@ def _require_brief(data: NewConsent) -> None:
 async def _heed_signal(parts: Parts, caller: Caller, subject_id: UUID, signal: str | None) -> None:
     """Record the opt-out that a browser signals, in its own transaction: it stands whatever becomes of the call."""
     if signal == "1":
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             await consent.opt_out(session, subject_id=subject_id, actor=caller.actor, channel=Channel.BROWSER_SIGNAL)
 
 
@@ -178,7 +178,7 @@ class SubjectConsentController(Controller):
         cursor: Cursor = None,
     ) -> ConsentPage:
         """The ledger of one person, and what is permitted now."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             subject = await subjects.get(session, parse(Prefix.SUBJECT, subject_id))
             see = DECLINED in caller.scopes
             rows = await consent.history(
@@ -236,7 +236,7 @@ class SubjectConsentController(Controller):
         """
         _require_brief(data)
         expires_at = in_future(data.expires_at, field="expires_at")
-        async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:
+        async with once(request, parts, caller) as ticket, seen_by(caller, parts) as session:
             if ticket.made is not None:
                 return _created(await consent.get(session, ticket.made, show_declined=True))
             subject = await subjects.get(session, parse(Prefix.SUBJECT, subject_id))
@@ -290,7 +290,7 @@ class ConsentController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], consent_id: FromPath[str]
     ) -> ConsentView:
         """One entry of the ledger."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             see = DECLINED in caller.scopes
             return _view(await consent.get(session, parse(Prefix.CONSENT, consent_id), show_declined=see))
 
@@ -309,7 +309,7 @@ class ConsentController(Controller):
         Its key is under `/.well-known/likeness/keys`. It names nobody; the evidence stays sealed.
         """
         root = parts.settings.api.public_url.rstrip("/")
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             see = DECLINED in caller.scopes
             entry = await consent.get(session, parse(Prefix.CONSENT, consent_id), show_declined=see)
             document = await receipt.receipt(session, entry, root=root)
@@ -335,10 +335,10 @@ class ConsentController(Controller):
         A suspended tenant may do this: a person's no never waits for an invoice.
         """
         entry_id = parse(Prefix.CONSENT, consent_id)
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             subject_id = (await consent.get(session, entry_id)).subject_id
         try:
-            async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:
+            async with once(request, parts, caller) as ticket, seen_by(caller, parts) as session:
                 if ticket.made is not None:
                     return _created(await consent.get(session, ticket.made))
                 entry = await consent.withdraw(session, consent_id=entry_id, actor=caller.actor)

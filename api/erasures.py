@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
-from api.auth import requires_scope
+from api.auth import requires_scope, seen_by
 from api.problems import ALWAYS, documented
 from api.wire import Erasure, Reference
 from core.bootstrap import Parts
@@ -122,7 +122,7 @@ class ErasureController(Controller):
 
         When this answers, nothing sealed for any of them can be opened again. Sending it again is harmless.
         """
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             begun = await erase.begin_each(
                 session,
                 parts.keyring,
@@ -143,7 +143,7 @@ class ErasureController(Controller):
     ) -> ErasureView:
         """How far it has come: each step with its time, what the rescan looked at, who was told, the certificate."""
         subject_id = parse(Prefix.ERASURE, erasure_id)
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             tombstone = await erase.tombstone_of(session, subject_id)
             certificate = await certify.of_subject(session, subject_id)
             receivers = await certify.receivers_of(session, subject_id)
@@ -180,7 +180,7 @@ class ErasureController(Controller):
         data: JSONBody[Confirmation],
     ) -> ReceiverView:
         """Say that what stands behind an endpoint has erased the person too. Saying it again changes nothing."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             receiver = await certify.confirm(
                 session,
                 subject_id=parse(Prefix.ERASURE, erasure_id),

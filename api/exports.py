@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from api import paging
 from api.assets import stream_asset
-from api.auth import requires_scope
+from api.auth import requires_scope, seen_by
 from api.paging import Cursor, Limit
 from api.problems import ALWAYS, PAGED, documented
 from api.ranges import RangeNotSatisfiable
@@ -90,7 +90,7 @@ class ExportController(Controller):
         cursor: Cursor = None,
     ) -> ExportPage:
         """A person's exports, newest first."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             subject = await subjects.get(session, parse(Prefix.SUBJECT, subject_id))
             rows = await exports.page(session, subject.id, before=paging.decode(cursor), limit=limit + 1)
         page, following = paging.cut(rows, limit)
@@ -110,7 +110,7 @@ class ExportController(Controller):
 
         Otherwise nothing is begun, and the answer is the export that there is.
         """
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             row = await requests.export(
                 session, request_id=parse(Prefix.RIGHTS_REQUEST, request_id), actor=caller.actor
             )
@@ -127,7 +127,7 @@ class ExportController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], export_id: FromPath[str]
     ) -> ExportView:
         """How far an export is. `export.ready` tells you when there is a file."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             return export_view(await exports.get(session, parse(Prefix.EXPORT, export_id)))
 
     @get(
@@ -149,6 +149,6 @@ class ExportController(Controller):
         Takes `Range` and `If-None-Match`; must not be stored on the way. Hand it to the person, or let them fetch it
         from their own page.
         """
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             file = await exports.file_of(session, await exports.get(session, parse(Prefix.EXPORT, export_id)))
         return await stream_asset(request, parts, file, actor=caller.actor, filename=FILENAME)

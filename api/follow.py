@@ -14,6 +14,7 @@ from uuid import UUID
 
 from litestar.response.sse import ServerSentEventMessage
 
+from api.auth import seen_by
 from core.bootstrap import Parts
 from core.errors import Gone
 from core.ids import Prefix, public
@@ -38,7 +39,7 @@ async def events(
     told: dict[str, Any] | None = None
     while time.monotonic() - began < _LONGEST_SECONDS:
         try:
-            async with parts.database.tenant(caller.tenant_id) as session:
+            async with seen_by(caller, parts) as session:
                 job = await jobs.get(session, job_id)
                 found = await events_of(session, job_id, after=after, limit=_AT_ONCE)
         except Gone:

@@ -16,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api import paging
 from api.assets import AssetView, asset_view
-from api.auth import requires_active, requires_scope
+from api.auth import requires_active, requires_scope, seen_by
 from api.follow import RETRY_MS, events
 from api.idempotency import IdempotencyKey, once
 from api.paging import Cursor, Limit
@@ -227,7 +227,7 @@ def _view(job: Job, made: Sequence[HeadshotView], outlook: jobs.Outlook | None) 
 
 async def _with_all(parts: Parts, caller: Caller, job_id: UUID) -> JobView:
     """The job with what it made and where it stands. Raises `NotFound` and `Gone`."""
-    async with parts.database.tenant(caller.tenant_id) as session:
+    async with seen_by(caller, parts) as session:
         job = await jobs.get(session, job_id)
         rows = await headshots.of_job(session, job_id)
         assets = await _assets(session, rows)
@@ -269,7 +269,7 @@ class HeadshotController(Controller):
     ) -> JobPage:
         """Your requests for headshots, newest first; of one subject, if you name one."""
         person = None if subject_id is None else parse(Prefix.SUBJECT, subject_id)
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             rows = await jobs.page(session, subject_id=person, before=paging.decode(cursor), limit=limit + 1)
         page, following = paging.cut(rows, limit)
         return JobPage(data=[_summary(row) for row in page], next_cursor=following)
@@ -333,7 +333,7 @@ class HeadshotController(Controller):
         async with once(request, parts, caller, costs=True) as ticket:
             job_id = ticket.made
             if job_id is None:
-                async with parts.database.tenant(caller.tenant_id) as session:
+                async with seen_by(caller, parts) as session:
                     job = await submit.submit(
                         session,
                         caller=caller,
@@ -375,7 +375,7 @@ class HeadshotController(Controller):
     ) -> JobView:
         """Stop a job: at once while it waits, at its next step while it runs. It costs nothing then."""
         found = parse(Prefix.JOB, job_id)
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             await jobs.get(session, found)
             await submit.cancel(session, found, actor=caller.actor)
         return await _with_all(parts, caller, found)
@@ -410,7 +410,7 @@ class HeadshotController(Controller):
         """
         found = parse(Prefix.JOB, job_id)
         after = _after(last_event_id)
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             await jobs.get(session, found)
         return ServerSentEvent(events(parts, caller, found, after=after), retry_duration=RETRY_MS)
 

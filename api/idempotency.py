@@ -15,6 +15,7 @@ from litestar import Request
 from litestar.params import HeaderParameter
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.auth import seen_by
 from api.wire import PLAIN_TEXT
 from core.bootstrap import Parts
 from core.errors import IdempotencyKeyMissing, MalformedRequest
@@ -68,12 +69,12 @@ async def once(
     if not 1 <= len(key) <= LONGEST_KEY:
         raise MalformedRequest(f"An Idempotency-Key has 1 to {LONGEST_KEY} characters.")
     digest = _digest(request, caller, await request.body() if body is None else body)
-    async with parts.database.tenant(caller.tenant_id) as session:
+    async with seen_by(caller, parts) as session:
         made = await idempotency.begin(session, tenant_id=caller.tenant_id, key=key, request_hash=digest)
     try:
         yield Ticket(key=key, made=made)
     except BaseException:
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             await idempotency.abandon(session, key=key)
         raise
 

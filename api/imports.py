@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from msgspec import Meta, Struct
 
 from api import paging
-from api.auth import requires_active, requires_scope
+from api.auth import requires_active, requires_scope, seen_by
 from api.consents import DECLINED
 from api.idempotency import IdempotencyKey, once
 from api.paging import Cursor, Limit
@@ -119,7 +119,7 @@ class SubjectImportController(Controller):
         cursor: Cursor = None,
     ) -> ImportPage:
         """What was taken over for a person, newest first."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             subject = await subjects.get(session, parse(Prefix.SUBJECT, subject_id))
             rows = await receive.page(session, subject.id, before=paging.decode(cursor), limit=limit + 1)
         page, following = paging.cut(rows, limit)
@@ -178,11 +178,11 @@ class SubjectImportController(Controller):
             async with once(request, parts, caller, body=upload.data) as ticket:
                 if ticket.made is None:
                     package, clean = await receiver.check(upload.data)
-                    async with parts.database.tenant(caller.tenant_id) as session:
+                    async with seen_by(caller, parts) as session:
                         row = await receiver.keep(session, package, clean, caller=caller, subject_id=person)
                         await ticket.note(session, row.id)
                 else:
-                    async with parts.database.tenant(caller.tenant_id) as session:
+                    async with seen_by(caller, parts) as session:
                         row = await receive.get(session, ticket.made)
         view = ImportSummary(**_fields(row))
         return Response(view, status_code=201, headers={"Location": f"/v1/imports/{view.id}"})
@@ -204,7 +204,7 @@ class ImportController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], import_id: FromPath[str]
     ) -> ImportView:
         """An import, with the history that came with the person. The opening is noted for them."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             row = await receive.get(session, parse(Prefix.IMPORT, import_id))
         source = await receive.read(
             parts.database,

@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api import paging
-from api.auth import requires_scope
+from api.auth import requires_scope, seen_by
 from api.idempotency import IdempotencyKey, once
 from api.paging import Cursor, Limit
 from api.problems import ALWAYS, PAGED, documented
@@ -99,7 +99,7 @@ def hold_fields(row: LegalHold) -> dict[str, Any]:
 async def _view(parts: Parts, row: LegalHold, caller: Caller) -> HoldView:
     reason = None
     if row.sealed_reason is not None:
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             await access.note(
                 session,
                 subject_id=row.subject_id,
@@ -146,7 +146,7 @@ class SubjectHoldController(Controller):
         While it stands the person cannot be erased either: their erasure answers 409 `legal_hold` with the day.
         """
         until = in_future(data.expires_at, field="expires_at")
-        async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:
+        async with once(request, parts, caller) as ticket, seen_by(caller, parts) as session:
             if ticket.made is not None:
                 row = await holds.get(session, ticket.made)
             else:
@@ -177,7 +177,7 @@ class SubjectHoldController(Controller):
         cursor: Cursor = None,
     ) -> HoldPage:
         """Holds on a person, newest first, ended ones too."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             rows = await holds.page(
                 session,
                 subject_id=parse(Prefix.SUBJECT, subject_id),
@@ -204,7 +204,7 @@ class LegalHoldController(Controller):
         cursor: Cursor = None,
     ) -> HoldPage:
         """Every hold, newest first."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             rows = await holds.page(session, standing_only=standing, before=paging.decode(cursor), limit=limit + 1)
         page, following = paging.cut(rows, limit)
         return HoldPage(data=[HoldSummary(**hold_fields(row)) for row in page], next_cursor=following)
@@ -219,7 +219,7 @@ class LegalHoldController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], hold_id: FromPath[str]
     ) -> HoldView:
         """A hold with its reason."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             row = await holds.get(session, parse(Prefix.LEGAL_HOLD, hold_id))
         return await _view(parts, row, caller)
 
@@ -234,6 +234,6 @@ class LegalHoldController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], hold_id: FromPath[str]
     ) -> HoldSummary:
         """Let go before the day. What is past its term goes with the next sweep. Releasing twice changes nothing."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             row = await holds.release(session, parse(Prefix.LEGAL_HOLD, hold_id), actor=caller.actor)
         return HoldSummary(**hold_fields(row))

@@ -64,8 +64,9 @@ Create a **subject**, record their **consents** under a published **notice**, up
 Every photo is sealed under a key of that person alone; erasing the subject destroys the key.
 
 # Conventions
-- **Credentials.** `Authorization: Bearer lk_live_…`; a key of the sandbox, `lk_test_…`, is free and its results are
-  visibly marked. The tenant comes from the key, never from the path.
+- **Credentials.** `Authorization: Bearer lk_live_…`; a key of the sandbox, `lk_test_…`, is free, its results are
+  visibly marked, and it has people of its own: neither finds the other's. The tenant comes from the key, never from the
+  path.
 - **Errors** are `application/problem+json` with a stable `code`: [every one, explained](/docs/errors).
 - **Repeats.** Send an `Idempotency-Key` with every POST that creates; it is remembered for 24 hours.
 - **Pages** are newest first, with `limit` and an opaque `cursor`.

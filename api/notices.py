@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from api import paging
-from api.auth import requires_active, requires_scope
+from api.auth import requires_active, requires_scope, seen_by
 from api.idempotency import IdempotencyKey, once
 from api.paging import Cursor, Limit
 from api.problems import ALWAYS, CREATING, PAGED, documented
@@ -93,7 +93,7 @@ class NoticeController(Controller):
         cursor: Cursor = None,
     ) -> NoticePage:
         """Every version of every notice, newest first."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             rows = await consent.page_notices(session, before=paging.decode(cursor), limit=limit + 1)
         page, following = paging.cut(rows, limit)
         return NoticePage(data=[_view(row) for row in page], next_cursor=following)
@@ -112,7 +112,7 @@ class NoticeController(Controller):
         idempotency_key: IdempotencyKey = None,
     ) -> Response[NoticeView]:
         """Publish the next version of a notice. What is published never changes."""
-        async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:
+        async with once(request, parts, caller) as ticket, seen_by(caller, parts) as session:
             if ticket.made is not None:
                 notice = await consent.get_notice(session, ticket.made)
             else:
@@ -140,5 +140,5 @@ class NoticeController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], notice_id: FromPath[str]
     ) -> NoticeView:
         """One published version."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             return _view(await consent.get_notice(session, parse(Prefix.NOTICE, notice_id)))

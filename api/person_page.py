@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api.assets import stream_asset
-from api.auth import requires_scope
+from api.auth import requires_scope, seen_by
 from api.exports import FILENAME
 from api.problems import ALWAYS, documented
 from api.wire import AwareTime
@@ -126,7 +126,7 @@ class PersonLinkController(Controller):
     ) -> PersonLinkView:
         """A link to a page where the person sees what is held, withdraws consents and enters requests themselves."""
         lifetime = timedelta(seconds=(data or NewPersonLink()).expires_in)
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             token, expires_at = await person.make(
                 session, subject_id=parse(Prefix.SUBJECT, subject_id), actor=caller.actor, lifetime=lifetime
             )

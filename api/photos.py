@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from api import paging
 from api.assets import stream_asset
-from api.auth import requires_active, requires_scope
+from api.auth import requires_active, requires_scope, seen_by
 from api.idempotency import IdempotencyKey, once
 from api.paging import Cursor, Limit
 from api.problems import ALWAYS, CREATING, PAGED, documented
@@ -161,7 +161,7 @@ class SubjectPhotoController(Controller):
         cursor: Cursor = None,
     ) -> PhotoPage:
         """A person's photos, newest first; erased ones are not among them."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             subject = await subjects.get(session, parse(Prefix.SUBJECT, subject_id))
             rows = await photos.page(session, subject.id, before=paging.decode(cursor), limit=limit + 1)
         page, following = paging.cut(rows, limit)
@@ -215,7 +215,7 @@ class SubjectPhotoController(Controller):
         """
         # 1. Everything that can refuse it before a byte is read.
         person = parse(Prefix.SUBJECT, subject_id)
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             await photos.admit(session, caller=caller, subject_id=person, expires_after=expires_after)
         # 2. The bytes, counted while they stream.
         intake: Intake = request.app.state.intake
@@ -225,7 +225,7 @@ class SubjectPhotoController(Controller):
             photo_id = ticket.made
             if photo_id is None:
                 clean = await intake.clean(upload.data, declared_type=upload.declared_type)
-                async with parts.database.tenant(caller.tenant_id) as session:
+                async with seen_by(caller, parts) as session:
                     photo = await photos.accept(
                         session,
                         parts.store,
@@ -249,7 +249,7 @@ async def _looked_at(parts: Parts, caller: Caller, photo_id: UUID, *, seconds: f
     """The photo, once its check is done or the time is up. No transaction stays open while it waits."""
     until = time.monotonic() + seconds
     while True:
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             photo = await photos.get(session, photo_id)
         if photo.state != PhotoState.CHECKING or time.monotonic() >= until:
             return photo
@@ -272,7 +272,7 @@ class PhotoController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], photo_id: FromPath[str]
     ) -> PhotoView:
         """A photo's state and what the check saw."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             return _view(await photos.get(session, parse(Prefix.PHOTO, photo_id)))
 
     @get(
@@ -290,7 +290,7 @@ class PhotoController(Controller):
         photo_id: FromPath[str],
     ) -> Stream:
         """The cleaned photo, decrypted as it streams. Takes `Range` and `If-None-Match`."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             photo = await photos.get(session, parse(Prefix.PHOTO, photo_id))
             asset = await photos.asset_of(session, photo)
         return await stream_asset(request, parts, asset, actor=caller.actor)
@@ -305,6 +305,6 @@ class PhotoController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], photo_id: FromPath[str]
     ) -> None:
         """Erase one photo, its key first. From then on it answers 410. Headshots made from it stay."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             photo = await photos.get(session, parse(Prefix.PHOTO, photo_id))
             await photos.delete(session, parts.store, photo, actor=caller.actor)

@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api import paging
-from api.auth import requires_scope
+from api.auth import requires_scope, seen_by
 from api.exports import ExportView, export_view
 from api.idempotency import IdempotencyKey, once
 from api.paging import Cursor, Limit
@@ -160,7 +160,7 @@ async def _view(parts: Parts, row: RightsRequest, caller: Caller) -> RightsReque
     words = requests.NO_WORDS
     if row.sealed_details is not None or row.sealed_reason is not None:
         with suppress(Gone):  # a request outlives its person, without its words
-            async with parts.database.tenant(caller.tenant_id) as session:
+            async with seen_by(caller, parts) as session:
                 await access.note(
                     session,
                     subject_id=row.subject_id,
@@ -170,7 +170,7 @@ async def _view(parts: Parts, row: RightsRequest, caller: Caller) -> RightsReque
                     why="read",
                 )
             words = await requests.read(parts.keyring, row)
-    async with parts.database.tenant(caller.tenant_id) as session:
+    async with seen_by(caller, parts) as session:
         export = await exports.of_request(session, row.id)
     return RightsRequestView(
         **_fields(row),
@@ -211,7 +211,7 @@ class RightsRequestController(Controller):
         cursor: Cursor = None,
     ) -> RightsRequestPage:
         """Requests, newest first; of one subject, or in one state, if you say so."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             rows = await requests.page(
                 session,
                 subject_id=None if subject_id is None else parse(Prefix.SUBJECT, subject_id),
@@ -246,7 +246,7 @@ class RightsRequestController(Controller):
         if data.kind is Kind.ERASURE and data.identity_verified:
             caller.require_scope("erasure:write")
         async with once(request, parts, caller) as ticket:
-            async with parts.database.tenant(caller.tenant_id) as session:
+            async with seen_by(caller, parts) as session:
                 if ticket.made is not None:
                     row, status = await requests.get(session, ticket.made), 201
                 else:
@@ -274,7 +274,7 @@ class RightsRequestController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], request_id: FromPath[str]
     ) -> RightsRequestView:
         """A request, its deadlines and its answer. It stays after an erasure, without what was written."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             row = await requests.get(session, parse(Prefix.RIGHTS_REQUEST, request_id))
         return await _view(parts, row, caller)
 
@@ -293,7 +293,7 @@ class RightsRequestController(Controller):
         data: JSONBody[IdentityCheck],
     ) -> RightsRequestView:
         """Record whether it was the person. A verified erasure begins at once, and cannot be taken back."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             found = await requests.get(session, parse(Prefix.RIGHTS_REQUEST, request_id))
             if found.kind == Kind.ERASURE:
                 caller.require_scope("erasure:write")
@@ -313,7 +313,7 @@ class RightsRequestController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], request_id: FromPath[str]
     ) -> RightsRequestView:
         """Record that the person was told that their request arrived."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             row = await requests.acknowledge(
                 session, request_id=parse(Prefix.RIGHTS_REQUEST, request_id), actor=caller.actor
             )
@@ -334,7 +334,7 @@ class RightsRequestController(Controller):
         data: JSONBody[Extension],
     ) -> RightsRequestView:
         """Take the extension that the law allows, once, before the first term ends."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             row = await requests.extend(
                 session,
                 parts.keyring,
@@ -360,7 +360,7 @@ class RightsRequestController(Controller):
         data: JSONBody[Denial],
     ) -> RightsRequestView:
         """Close it with a no, under a named exception. Tell the person why, and where to complain (GDPR Art. 12(4))."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             row = await requests.deny(
                 session,
                 parts.keyring,
@@ -382,7 +382,7 @@ class RightsRequestController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], request_id: FromPath[str]
     ) -> RightsRequestView:
         """Close it as answered. An erasure completes by itself; a restriction stays in force until it is lifted."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             row = await requests.complete(
                 session, request_id=parse(Prefix.RIGHTS_REQUEST, request_id), actor=caller.actor
             )
@@ -405,6 +405,6 @@ class RightsRequestController(Controller):
         """Let processing go on after a restriction or an objection, once the person was told."""
         if not data.person_informed:
             raise Unacceptable("The person must be told before a restriction is lifted (GDPR Art. 18(3)).")
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             row = await requests.lift(session, request_id=parse(Prefix.RIGHTS_REQUEST, request_id), actor=caller.actor)
         return await _view(parts, row, caller)

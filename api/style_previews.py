@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
-from api.auth import requires_active, requires_scope
+from api.auth import requires_active, requires_scope, seen_by
 from api.photos import wait_seconds
 from api.problems import ALWAYS, documented
 from api.wire import Wait
@@ -78,7 +78,7 @@ class StylePreviewController(Controller):
         The same style, version and mark are drawn once: asking again is answered with the picture there is, so no
         `Idempotency-Key` is needed.
         """
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             row = await previews.ask(session, tenant_id=caller.tenant_id, style=data.style, mark=data.mark)
         seconds = wait_seconds(prefer)
         view = _view(await _drawn(parts, caller, row.id, seconds=seconds))
@@ -97,7 +97,7 @@ class StylePreviewController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], preview_id: FromPath[str]
     ) -> PreviewView:
         """Whether it is drawn."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             return _view(await previews.get(session, parse(Prefix.PREVIEW, preview_id)))
 
     @get(
@@ -111,7 +111,7 @@ class StylePreviewController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], preview_id: FromPath[str]
     ) -> Response[bytes]:
         """The picture: JPEG, 1024 px square. 409 while it is not drawn."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             row = await previews.get(session, parse(Prefix.PREVIEW, preview_id))
         picture = await previews.picture(parts.store, row)
         return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
@@ -121,7 +121,7 @@ async def _drawn(parts: Parts, caller: Caller, preview_id: UUID, *, seconds: flo
     """The preview, once it is drawn or the time is up. No transaction stays open while it waits."""
     until = time.monotonic() + seconds
     while True:
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             row = await previews.get(session, preview_id)
         if row.state != PreviewState.PENDING or time.monotonic() >= until:
             return row

@@ -8,7 +8,7 @@ from litestar.params import JSONBody
 from msgspec import Meta, Struct
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from api.auth import requires_active, requires_scope
+from api.auth import requires_active, requires_scope, seen_by
 from api.idempotency import IdempotencyKey, once
 from api.problems import ALWAYS, CREATING, documented
 from core.bootstrap import Parts
@@ -126,7 +126,7 @@ class StyleController(Controller):
     @get(guards=[requires_scope("headshots:read")], summary="List styles", responses=documented(*ALWAYS))
     async def list_styles(self, parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> StyleList:
         """The looks that you may ask for: those that are built in, then your own, each in its newest version."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             own = [(row, await _mark_of(session, row)) for row in await brand_styles.newest(session)]
         built_in = [_built_in(style) for style in CATALOGUE.values()]
         return StyleList(data=[*built_in, *(_brand(row, mark) for row, mark in own)])
@@ -145,7 +145,7 @@ class StyleController(Controller):
         idempotency_key: IdempotencyKey = None,
     ) -> Response[StyleView]:
         """Publish the next version of a style of your own. Jobs keep the version that they were asked with."""
-        async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:
+        async with once(request, parts, caller) as ticket, seen_by(caller, parts) as session:
             if ticket.made is not None:
                 row = await brand_styles.get(session, ticket.made)
             else:

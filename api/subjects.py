@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import paging
-from api.auth import requires_active, requires_scope
+from api.auth import requires_active, requires_scope, seen_by
 from api.erasures import summary
 from api.idempotency import IdempotencyKey, once
 from api.paging import Cursor, Limit
@@ -73,7 +73,7 @@ class SubjectPage(Struct, frozen=True, kw_only=True):
 
 
 async def _view(parts: Parts, subject: Subject, *, caller: Caller, why: str) -> SubjectView:
-    async with parts.database.tenant(caller.tenant_id) as session:
+    async with seen_by(caller, parts) as session:
         await access.note(
             session, subject_id=subject.id, what="identity", resource_id=subject.id, actor=caller.actor, why=why
         )
@@ -103,7 +103,7 @@ class SubjectController(Controller):
         cursor: Cursor = None,
     ) -> SubjectPage:
         """People who are not erased, newest first. Read one to see what you told us of them."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             rows = await subjects.page(session, before=paging.decode(cursor), limit=limit + 1)
         page, following = paging.cut(rows, limit)
         data = [
@@ -126,7 +126,7 @@ class SubjectController(Controller):
         idempotency_key: IdempotencyKey = None,
     ) -> Response[SubjectView]:
         """Create a person and the key that seals everything of theirs."""
-        async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:
+        async with once(request, parts, caller) as ticket, seen_by(caller, parts) as session:
             if ticket.made is not None:
                 subject = await subjects.get(session, ticket.made)
             else:
@@ -155,7 +155,7 @@ class SubjectController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], data: JSONBody[SubjectSearch]
     ) -> SubjectView:
         """Find a person. The reference travels in the body, so that it never stands in a log of addresses."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             subject = await subjects.find_by_reference(
                 session, parts.keyring, tenant_id=caller.tenant_id, reference=data.reference
             )
@@ -173,7 +173,7 @@ class SubjectController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], subject_id: FromPath[str]
     ) -> SubjectView:
         """A person, with what you told us. After an erasure: 410."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             subject = await subjects.get(session, parse(Prefix.SUBJECT, subject_id))
         return await _view(parts, subject, caller=caller, why="read")
 
@@ -198,7 +198,7 @@ class SubjectController(Controller):
             "jurisdiction": data.jurisdiction,
         }
         changes = {name: value for name, value in named.items() if not isinstance(value, UnsetType)}
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             subject = await subjects.lock(session, parse(Prefix.SUBJECT, subject_id))
             if changes:
                 subject = await subjects.rectify(session, parts.keyring, subject, actor=caller.actor, changes=changes)
@@ -219,7 +219,7 @@ class SubjectController(Controller):
         When this answers, nothing sealed for the person can be opened again. Repeat it to see how far it has come.
         While a legal hold stands on them nothing happens, and the answer is 409 `legal_hold` with the day.
         """
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             tombstone = await erase.begin(
                 session, parts.keyring, subject_id=parse(Prefix.SUBJECT, subject_id), actor=caller.actor
             )

@@ -7,7 +7,7 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 from msgspec import Meta, Struct
 
-from api.auth import requires_scope
+from api.auth import requires_scope, seen_by
 from api.problems import ALWAYS, documented
 from core.bootstrap import Parts
 from core.ids import Prefix, public
@@ -71,7 +71,7 @@ class TenantController(Controller):
     @get(guards=[requires_scope("tenant:read")], summary="Read your tenant", responses=documented(*ALWAYS))
     async def get_tenant(self, parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> OwnTenant:
         """The tenant of this key, with the key's mode and scopes."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             tenant = await tenants.get_tenant(session, caller.tenant_id)
         return OwnTenant(tenant=tenant_view(tenant), mode=caller.mode.value, scopes=sorted(caller.scopes))
 
@@ -85,5 +85,5 @@ class UsageController(Controller):
     @get(guards=[requires_scope("usage:read")], summary="Read your credits", responses=documented(*ALWAYS))
     async def get_usage(self, parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> UsageView:
         """What you have, hold and have spent. The sandbox costs nothing and counts nothing."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             return usage_view(await quota.usage(session, caller.tenant_id))

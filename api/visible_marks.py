@@ -10,7 +10,7 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
 from litestar.params import QueryParameter
 from msgspec import Meta, Struct
 
-from api.auth import requires_active, requires_scope
+from api.auth import requires_active, requires_scope, seen_by
 from api.idempotency import IdempotencyKey, once
 from api.photos import PICTURE
 from api.problems import ALWAYS, CREATING, documented
@@ -90,7 +90,7 @@ class VisibleMarkController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller]
     ) -> VisibleMarkList:
         """Your own marks, each in its newest version."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             rows = await visible_marks.newest(session)
         return VisibleMarkList(data=[_view(row) for row in rows])
 
@@ -141,11 +141,11 @@ class VisibleMarkController(Controller):
         upload = await read_upload(request, max_bytes=LARGEST_LOGO_BYTES)
         async with once(request, parts, caller, body=upload.data) as ticket:
             if ticket.made is not None:
-                async with parts.database.tenant(caller.tenant_id) as session:
+                async with seen_by(caller, parts) as session:
                     row = await visible_marks.get(session, ticket.made)
             else:
                 logo = await intake.clean_logo(upload.data, declared_type=upload.declared_type)
-                async with parts.database.tenant(caller.tenant_id) as session:
+                async with seen_by(caller, parts) as session:
                     row = await visible_marks.publish(
                         session, parts.store, tenant_id=caller.tenant_id, actor=caller.actor, draft=draft, logo=logo
                     )

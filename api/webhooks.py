@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import paging
-from api.auth import requires_active, requires_scope
+from api.auth import requires_active, requires_scope, seen_by
 from api.idempotency import IdempotencyKey, once
 from api.paging import Cursor, Limit
 from api.problems import ALWAYS, CREATING, PAGED, documented
@@ -172,7 +172,7 @@ class WebhookEndpointController(Controller):
         cursor: Cursor = None,
     ) -> EndpointPage:
         """Where your events go, newest first."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             rows = await webhooks.page_endpoints(session, before=paging.decode(cursor), limit=limit + 1)
         page, following = paging.cut(rows, limit)
         return EndpointPage(data=[EndpointView(**_fields(row)) for row in page], next_cursor=following)
@@ -191,7 +191,7 @@ class WebhookEndpointController(Controller):
         idempotency_key: IdempotencyKey = None,
     ) -> Response[EndpointWithSecret]:
         """Send events somewhere. The answer has the secret that signs them, this once."""
-        async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:
+        async with once(request, parts, caller) as ticket, seen_by(caller, parts) as session:
             if ticket.made is not None:
                 return _shown_once(await webhooks.get_endpoint(session, ticket.made), None)
             endpoint, secret = await webhooks.create_endpoint(
@@ -217,7 +217,7 @@ class WebhookEndpointController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], endpoint_id: FromPath[str]
     ) -> EndpointView:
         """One endpoint."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             return EndpointView(**_fields(await webhooks.get_endpoint(session, parse(Prefix.ENDPOINT, endpoint_id))))
 
     @patch(
@@ -236,7 +236,7 @@ class WebhookEndpointController(Controller):
         """Change address, events, description, or switch it off and on."""
         named = {"url": data.url, "events": data.events, "description": data.description, "state": data.state}
         changes = {name: value for name, value in named.items() if not isinstance(value, UnsetType)}
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             endpoint = await webhooks.update_endpoint(
                 session,
                 parts.settings.webhooks,
@@ -256,7 +256,7 @@ class WebhookEndpointController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], endpoint_id: FromPath[str]
     ) -> None:
         """Send nothing there any more, and forget its deliveries."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             await webhooks.delete_endpoint(session, endpoint_id=parse(Prefix.ENDPOINT, endpoint_id), actor=caller.actor)
 
     @post(
@@ -274,7 +274,7 @@ class WebhookEndpointController(Controller):
         idempotency_key: IdempotencyKey = None,
     ) -> Response[EndpointWithSecret]:
         """Give it a new secret. For 24 hours messages carry both signatures."""
-        async with once(request, parts, caller) as ticket, parts.database.tenant(caller.tenant_id) as session:
+        async with once(request, parts, caller) as ticket, seen_by(caller, parts) as session:
             if ticket.made is not None:
                 return _shown_once(await webhooks.get_endpoint(session, ticket.made), None)
             endpoint, secret = await webhooks.rotate_secret(
@@ -294,7 +294,7 @@ class WebhookEndpointController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], endpoint_id: FromPath[str]
     ) -> DeliveryView:
         """Send an `endpoint.test` event to this endpoint alone."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             sent = await webhooks.send_test(session, endpoint_id=parse(Prefix.ENDPOINT, endpoint_id))
             return _delivery(*await webhooks.get_delivery(session, sent.id))
 
@@ -325,7 +325,7 @@ class WebhookDeliveryController(Controller):
     ) -> DeliveryPage:
         """What was sent, and what became of it, newest first."""
         endpoint = None if endpoint_id is None else parse(Prefix.ENDPOINT, endpoint_id)
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             rows = await webhooks.page_deliveries(
                 session, endpoint_id=endpoint, before=paging.decode(cursor), limit=limit + 1
             )
@@ -343,7 +343,7 @@ class WebhookDeliveryController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], delivery_id: FromPath[str]
     ) -> DeliveryView:
         """One delivery."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             return _delivery(*await webhooks.get_delivery(session, parse(Prefix.DELIVERY, delivery_id)))
 
     @post(
@@ -357,7 +357,7 @@ class WebhookDeliveryController(Controller):
         self, parts: NamedDependency[Parts], caller: NamedDependency[Caller], delivery_id: FromPath[str]
     ) -> DeliveryView:
         """Send it again, under the same `webhook-id`."""
-        async with parts.database.tenant(caller.tenant_id) as session:
+        async with seen_by(caller, parts) as session:
             again = await webhooks.redeliver(
                 session, delivery_id=parse(Prefix.DELIVERY, delivery_id), actor=caller.actor
             )

@@ -102,9 +102,13 @@ class Database:
         )
 
     @asynccontextmanager
-    async def tenant(self, tenant_id: UUID) -> AsyncIterator[AsyncSession]:
-        """A transaction that sees and writes the rows of one tenant."""
-        async with self._session(self.app, tenant_id, guarded=not self._replaying) as session:
+    async def tenant(self, tenant_id: UUID, *, mode: str | None = None) -> AsyncIterator[AsyncSession]:
+        """A transaction that sees and writes the rows of one tenant.
+
+        mode: `live` or `test` sees the people of that mode alone, and what is theirs; None sees both, for work that was
+        asked for already.
+        """
+        async with self._session(self.app, tenant_id, guarded=not self._replaying, mode=mode) as session:
             yield session
 
     @asynccontextmanager
@@ -132,11 +136,11 @@ class Database:
 
     @asynccontextmanager
     async def _session(
-        self, engine: AsyncEngine, tenant_id: UUID | None, *, guarded: bool = False
+        self, engine: AsyncEngine, tenant_id: UUID | None, *, guarded: bool = False, mode: str | None = None
     ) -> AsyncIterator[AsyncSession]:
         async with AsyncSession(engine, expire_on_commit=False, info=dict(self.session_info)) as session:
             if tenant_id is not None:
-                bind_tenant(session, tenant_id, guarded=guarded)
+                bind_tenant(session, tenant_id, guarded=guarded, mode=mode)
             async with session.begin():
                 yield session
             for action in session.info.pop("after_commit", []):
@@ -152,23 +156,24 @@ class Database:
                 await engine.dispose()
 
 
-_BIND = text("SELECT set_config('likeness.tenant_id', :tenant, true)")
+_BIND = text("SELECT set_config('likeness.tenant_id', :tenant, true), set_config('likeness.mode', :mode, true)")
 _BIND_UNLESS_RESTORING = text("""
     SELECT EXISTS (SELECT FROM restoration WHERE finished_at IS NULL),
-           set_config('likeness.tenant_id', :tenant, true)
+           set_config('likeness.tenant_id', :tenant, true), set_config('likeness.mode', :mode, true)
 """)
 
 
-def bind_tenant(session: AsyncSession, tenant_id: UUID, *, guarded: bool) -> None:
+def bind_tenant(session: AsyncSession, tenant_id: UUID, *, guarded: bool, mode: str | None = None) -> None:
     """Set the tenant at the start of every transaction of this session, for that transaction alone.
 
     guarded: raise `Restoring` instead while a restore is not done.
+    mode: whose people are seen; None sees both modes'.
     """
 
     @event.listens_for(session.sync_session, "after_begin")
     def _set_tenant(_session: Any, _transaction: Any, connection: Any) -> None:
         restoring = connection.execute(
-            _BIND_UNLESS_RESTORING if guarded else _BIND, {"tenant": str(tenant_id)}
+            _BIND_UNLESS_RESTORING if guarded else _BIND, {"tenant": str(tenant_id), "mode": mode or ""}
         ).scalar_one()
         if guarded and restoring:
             raise Restoring

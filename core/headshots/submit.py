@@ -150,7 +150,7 @@ async def quote(
     mark: str | None = None,
 ) -> Quote:
     """Everything that `submit` would check but the credits, and what it would cost. Raises as `submit` does."""
-    async with database.tenant(caller.tenant_id) as session:
+    async with database.tenant(caller.tenant_id, mode=caller.mode) as session:
         order = await _read(session, caller=caller, photo_id=photo_id, styles=styles, expires_after=expires_after)
         if mark is not None:
             await visible_marks.named(session, mark)

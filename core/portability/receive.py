@@ -65,7 +65,7 @@ class Receiver:
 
     async def admit(self, *, caller: Caller, subject_id: UUID) -> None:
         """Everything that can refuse an import before a byte of it is read: fresh consent, above all."""
-        async with self._database.tenant(caller.tenant_id) as session:
+        async with self._database.tenant(caller.tenant_id, mode=caller.mode) as session:
             await photos.admit(session, caller=caller, subject_id=subject_id, expires_after=None)
 
     async def check(self, data: bytes) -> tuple[Package, list[CleanPhoto]]:

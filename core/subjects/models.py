@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Index
+from sqlalchemy import CheckConstraint, Column, FetchedValue, Index, String
 from sqlmodel import Field, SQLModel
 
 from core.clock import now
@@ -12,10 +12,15 @@ from core.ids import new_id
 
 
 class Subject(SQLModel, table=True):
-    """A person. `erasure_epoch` rises when they are erased; whoever works for them checks it before every effect."""
+    """A person. `erasure_epoch` rises when they are erased; whoever works for them checks it before every effect.
+
+    mode: of the key that made them; the database takes it from the session. No key of the other mode sees them, or what
+    is theirs: each table with a `subject_id` has a policy `own_mode`.
+    """
 
     __table_args__ = (
-        Index("subject_by_reference", "tenant_id", "reference_index", unique=True),
+        Index("subject_by_reference", "tenant_id", "mode", "reference_index", unique=True),
+        CheckConstraint("mode IN ('live', 'test')", name="subject_mode"),
         Index("subject_by_time", "tenant_id", "id"),
         {
             "info": table_info(
@@ -31,6 +36,7 @@ class Subject(SQLModel, table=True):
     )
     id: UUID = Field(default_factory=new_id, primary_key=True)
     tenant_id: UUID = Field(foreign_key="tenant.id")
+    mode: str = Field(sa_column=Column(String, FetchedValue(), nullable=False), default=None)
     reference_index: bytes | None = None
     sealed_reference: bytes | None = None
     sealed_name: bytes | None = None

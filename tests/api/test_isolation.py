@@ -1,7 +1,7 @@
 """Every operation, every slot that takes an id: somebody else's id answers just as an id that nobody has."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -11,9 +11,12 @@ import pytest
 from api.operator.auth import SCHEME
 from core.ids import public
 from core.operators.service import Role
+from core.tenants import service as tenants
+from core.tenants.models import Mode
 from tests.api.conftest import OPERATOR_TOKEN, Api
 from tests.api.world import SLOTS, WORDS, World, a_world
 from tests.operating import an_operator
+from tests.scenes import Platform
 
 # A body that is accepted as far as its form goes, for each operation that wants one.
 BODIES: dict[str, dict[str, Any]] = {
@@ -63,6 +66,11 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 # Who runs the service, and what two of them decide: no tenant's, and asked in tests/api/operator.
 STAFF = {"operator_id", "approval_id"}
+# What is somebody's: a key of the other mode finds none of it.
+OF_PEOPLE = {
+    "subject_id", "consent_id", "photo_id", "asset_id", "job_id", "request_id", "erasure_id", "certificate_id",
+    "hold_id", "export_id", "import_id",
+}  # fmt: skip
 # Slots whose id is answered by a 422 that names no id, since it stands in a body beside a valid subject.
 UNPROCESSABLE = {("grant_consent", "notice_id")}
 
@@ -148,6 +156,44 @@ async def test_somebody_elses_id_answers_as_an_id_that_nobody_has(api: Api) -> N
             assert all(other == first for other in others), (operation.id, slot)
             tried += 1
     assert tried >= 25
+
+
+async def test_a_key_of_the_sandbox_finds_no_live_person_nor_what_is_theirs(api: Api) -> None:
+    world = await a_world(api)
+    async with api.parts.database.tenant(world.platform.tenant_id) as session:
+        _, key = await tenants.create_api_key(
+            session, tenant_id=world.platform.tenant_id, name="sandbox", mode=Mode.TEST
+        )
+    sandbox = replace(world, platform=Platform(caller=await tenants.authenticate(api.parts.database, key), key=key))
+    document = (await api.http.get("/schema/openapi.json")).json()
+    tried = set()
+    for operation in operations(document):
+        if operation.path.startswith(("/operator/", "/s/", "/.well-known/")):
+            continue
+        for slot in OF_PEOPLE.intersection(operation.slots):
+            unknown = {**world.ids, slot: public(SLOTS[slot], uuid4())}
+            answers = [await ask(api, sandbox, operation, ids) for ids in (world.ids, unknown)]
+            assert [answer.status_code for answer in answers] == [404, 404], (operation.id, slot)
+            first, other = (body_without_request_id(answer) for answer in answers)
+            assert first == other, (operation.id, slot)
+            tried.add(slot)
+    assert tried == OF_PEOPLE
+
+
+async def test_a_person_of_the_sandbox_is_nobody_to_a_live_key(api: Api, platform: Platform) -> None:
+    async with api.parts.database.tenant(platform.tenant_id) as session:
+        _, key = await tenants.create_api_key(session, tenant_id=platform.tenant_id, name="sandbox", mode=Mode.TEST)
+    sandbox = Platform(caller=await tenants.authenticate(api.parts.database, key), key=key)
+    made = [
+        (await api.call(who, "POST", "/v1/subjects", json={"reference": "employee-4711"})).json()["id"]
+        for who in (sandbox, platform)
+    ]
+    assert made[0] != made[1]  # one reference may be taken once in each
+    for who, theirs, others in ((sandbox, *made), (platform, *reversed(made))):
+        assert [each["id"] for each in (await api.call(who, "GET", "/v1/subjects")).json()["data"]] == [theirs]
+        found = await api.call(who, "POST", "/v1/subjects/find", json={"reference": "employee-4711"})
+        assert found.json()["id"] == theirs
+        assert (await api.call(who, "DELETE", f"/v1/subjects/{others}")).status_code == 404
 
 
 async def test_each_operation_is_open_to_the_owner_of_the_id(api: Api) -> None:

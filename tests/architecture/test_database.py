@@ -49,6 +49,21 @@ async def test_without_a_tenant_the_application_sees_no_row_of_anyone(database: 
         assert await itself.get(Tenant, tenant.id) is not None
 
 
+async def test_what_is_somebodys_is_seen_in_their_mode_alone(owner_url: str) -> None:
+    whole = {
+        "audit_entry": "each leaf builds on the one before; it names nobody",
+        "provenance_fingerprint": "anyone may ask whether a picture is ours",
+        "provenance_mark": "anyone may ask whether a picture is ours",
+    }
+    owner = await asyncpg.connect(owner_url)
+    apart = await owner.fetch(
+        "SELECT tablename FROM pg_policies WHERE policyname = 'own_mode' AND permissive = 'RESTRICTIVE'"
+    )
+    await owner.close()
+    people = {table.name for table in TABLES if table.schema is None and "subject_id" in table.columns} | {"subject"}
+    assert {row["tablename"] for row in apart} == people - whole.keys()
+
+
 @pytest.mark.parametrize("role", [APP, SYSTEM])
 async def test_wrapped_keys_can_be_read_by_the_key_store_alone(owner_url: str, role: str) -> None:
     owner = await asyncpg.connect(owner_url)
