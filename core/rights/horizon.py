@@ -10,15 +10,17 @@ key, wrapped under the tenant's. The second moment has come when, for an erasure
     4. document    a second part of the certificate says so, in the log and signed; the platform is told
 
 Each piece commits by itself and changes nothing when it is repeated. A copy that is still known holds its erasures up,
-and is named in the log of the worker: a certificate never says more than is known.
+and the log of the worker counts them: a certificate never says more than is known.
 """
 
 import hashlib
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+from sqlalchemy import ColumnElement, func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -43,18 +45,45 @@ STATE = "backup_horizon_passed"
 _CLOCKS = timedelta(minutes=5)
 
 
-async def due(session: AsyncSession, *, days: int, limit: int) -> Sequence[tuple[UUID, UUID]]:
-    """Certificates whose second moment may have come, as (tenant, certificate). In a system session."""
+async def due(
+    session: AsyncSession, *, days: int, limit: int, oldest_copy: datetime | None = None
+) -> Sequence[tuple[UUID, UUID]]:
+    """Certificates whose second moment may have come, as (tenant, certificate). In a system session.
+
+    Each tenant's oldest comes before any tenant's second, and the tenants in no order: when some cannot be passed,
+    however many theirs are, they take the places of no other for ever. oldest_copy: what it holds up is left out.
+    """
+    place = func.row_number().over(
+        partition_by=col(ErasureCertificate.tenant_id), order_by=col(ErasureCertificate.issued_at)
+    )
     query = (
         select(ErasureCertificate.tenant_id, ErasureCertificate.id)
-        .where(
-            col(ErasureCertificate.horizon_at).is_(None),
-            col(ErasureCertificate.issued_at) <= now() - timedelta(days=days),
-        )
-        .order_by(col(ErasureCertificate.issued_at))
+        .join(Tombstone, col(Tombstone.subject_id) == col(ErasureCertificate.subject_id))
+        .where(*_waiting(days=days))
+        .order_by(place, func.random())
         .limit(limit)
     )
+    if oldest_copy is not None:
+        query = query.where(col(Tombstone.shredded_at) < oldest_copy - _CLOCKS)
     return [(tenant_id, certificate_id) for tenant_id, certificate_id in (await session.exec(query)).all()]
+
+
+async def held_up(session: AsyncSession, *, days: int, oldest_copy: datetime) -> int:
+    """How many certificates wait for nothing but a copy of the key store. In a system session."""
+    query = (
+        select(func.count())
+        .select_from(ErasureCertificate)
+        .join(Tombstone, col(Tombstone.subject_id) == col(ErasureCertificate.subject_id))
+        .where(*_waiting(days=days), col(Tombstone.shredded_at) >= oldest_copy - _CLOCKS)
+    )
+    return (await session.exec(query)).one()
+
+
+def _waiting(*, days: int) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(ErasureCertificate.horizon_at).is_(None),
+        col(ErasureCertificate.issued_at) <= now() - timedelta(days=days),
+    )
 
 
 async def copies(tombstones: Tombstones) -> list[datetime]:
@@ -67,16 +96,26 @@ async def pass_horizons(
     database: Database, keyring: Keyring, tombstones: Tombstones, *, days: int, limit: int = 100
 ) -> int:
     """Issue every second part whose moment has come; how many. One that cannot be issued holds up no other."""
-    async with database.system() as session:
-        waiting = await due(session, days=days, limit=limit)
-    if not waiting:
-        return 0
     made_at = await copies(tombstones)
+    oldest_copy = min(made_at, default=None)
+    async with database.system() as session:
+        waiting = await due(session, days=days, limit=limit, oldest_copy=oldest_copy)
+        held = 0 if oldest_copy is None else await held_up(session, days=days, oldest_copy=oldest_copy)
+    if held:
+        facts: dict[str, Any] = {"count": held}
+        logger.warning("backups of the key store from before an erasure are not known to be gone", extra=facts)
     passed = 0
+    stuck: set[UUID] = set()
     for tenant_id, certificate_id in waiting:
+        if tenant_id in stuck:
+            continue  # what stopped one of its certificates stops them all: the next round
         try:
-            passed += await _pass(database, keyring, tenant_id, certificate_id, made_at=made_at, days=days)
+            if await _pass(database, keyring, tenant_id, certificate_id, made_at=made_at, days=days):
+                passed += 1
+            else:
+                stuck.add(tenant_id)
         except Exception as error:
+            stuck.add(tenant_id)
             facts = {"tenant": tenant_id.hex, "error_type": type(error).__name__}
             logger.exception("the second part of a certificate could not be issued", extra=facts)
     return passed
@@ -100,10 +139,7 @@ async def _pass(
     if now() < tombstone.shredded_at + timedelta(days=days):
         return False
     # 2. Copies.
-    held = sum(moment <= tombstone.shredded_at + _CLOCKS for moment in made_at)
-    if held:
-        facts = {"erasure": public(Prefix.ERASURE, tombstone.subject_id), "count": held}
-        logger.warning("backups of the key store from before an erasure are not known to be gone", extra=facts)
+    if any(moment <= tombstone.shredded_at + _CLOCKS for moment in made_at):
         return False
     # 3. Tenant key.
     version = int(certificate.body["backups"]["tenant_key_version"])

@@ -8,7 +8,7 @@ from sqlmodel import select
 
 from core.bootstrap import Parts
 from core.clock import frozen_at, now
-from core.errors import NotFound
+from core.errors import KeyProviderUnavailable, NotFound
 from core.rights import horizon
 from core.rights.models import ErasureCertificate
 from core.storage.tombstones import Entry, Kind
@@ -85,3 +85,28 @@ async def test_a_backup_from_before_holds_it_up_until_it_is_gone_and_one_from_af
     assert "not known to be gone" in caplog.text
     await parts.tombstones.enter(Entry(Kind.PRUNED, NOBODY, before.id, now()))
     assert await passed(parts, days_later=30) == 1
+
+
+async def test_a_tenant_whose_key_cannot_be_rotated_holds_up_no_other(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, other = await scenes.a_platform(parts), await scenes.a_platform(parts)
+    for _ in range(3):
+        await scenes.an_erasure(parts, stuck, (await scenes.a_ready_person(parts, stuck))[0])
+    await scenes.an_erasure(parts, other, (await scenes.a_ready_person(parts, other))[0])
+    tried, rotate = [], parts.keyring.rotate_tenant
+
+    async def rotated(tenant_id: UUID) -> object:
+        tried.append(tenant_id)
+        if tenant_id == stuck.tenant_id:
+            raise KeyProviderUnavailable
+        return await rotate(tenant_id)
+
+    monkeypatch.setattr(parts.keyring, "rotate_tenant", rotated)
+    with frozen_at(now() + timedelta(days=8)):
+        # There is room for two, and the three that are older can never be passed.
+        assert await horizon.pass_horizons(parts.database, parts.keyring, parts.tombstones, days=DAYS, limit=2) == 1
+    assert sorted(tried) == sorted([stuck.tenant_id, other.tenant_id])
+    # With room for all, the one that is stuck is tried once a round.
+    assert await passed(parts, days_later=8) == 0
+    assert tried.count(stuck.tenant_id) == 2
