@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -162,8 +162,10 @@ class WorkerSettings(BaseSettings):
 class ModelSettings(BaseSettings):
     """The diffusion model and how the engine runs it.
 
-    path: a folder of a diffusers inpainting pipeline. None keeps the style's own studio backdrop.
+    path: a folder of a diffusers inpainting pipeline. None, or an empty path, keeps the style's own studio backdrop.
     registry: where models are pinned; one that is not does not start.
+    strength: how far a backdrop may go from the style's own, which it begins with.
+    places_strength: the same for rooms, parks and cities, whose things a small model would dissolve; None: as strength.
     scheduler: the model's own, or another over the model's own noise schedule.
     precision: auto is bfloat16 on a GPU that has it and float32 elsewhere.
     mode: how the U-Net is called; compile and graphs fall back to eager where they do not work.
@@ -180,6 +182,7 @@ class ModelSettings(BaseSettings):
     steps: int = Field(default=20, ge=1, le=150)
     guidance: float = Field(default=5.0, ge=0, le=30)
     strength: float = Field(default=0.6, gt=0, le=1)
+    places_strength: float | None = Field(default=None, gt=0, le=1)
     scheduler: Literal["model", "ddim", "euler", "dpm++"] = "model"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     mode: Literal["eager", "compile", "graphs"] = "eager"
@@ -187,6 +190,11 @@ class ModelSettings(BaseSettings):
     max_rows: int = Field(default=32, ge=2, le=256)
     tenant_share: float = Field(default=0.5, gt=0, le=1)
     attire: bool = False
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
 
 
 class ProvenanceSettings(BaseSettings):

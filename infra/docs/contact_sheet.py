@@ -11,8 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from core.headshots.styles import CATALOGUE
-from infra.docs.portraits import astronaut, sit
-from worker.engine.engine import Engine
+from infra.docs.portraits import astronaut, shipped_engine, sit
 from worker.studio import encode, pipeline
 from worker.studio.vision import Picture
 
@@ -22,12 +21,14 @@ ACROSS, CELL, CAPTION, QUALITY = 4, 320, 30, 84  # cells, px, px, JPEG
 async def make_all(*, seed: int = 3) -> dict[str, Picture]:
     """The portrait in every style, by the style's name: uint8 [1024, 1024, 3] sRGB."""
     sitting = sit(astronaut())
+    engine = shipped_engine()
     pictures = {}
     for name, style in CATALOGUE.items():
         made = await pipeline.make(
-            sitting, style, seed=seed, engine=Engine(), sandbox=False, check=lambda _stage, _share: None
+            sitting, style, seed=seed, engine=engine, sandbox=False, check=lambda _stage, _share: None
         )
         pictures[name] = encode.decode(made.outputs["square_1024"].data)
+    engine.close()
     return pictures
 
 

@@ -2,12 +2,17 @@
 
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from PIL import Image
 from skimage import data
 
+from core.settings import ModelSettings
+from infra.local.supervisor import SHIPPED_SETTINGS
+from worker.engine.engine import Engine
+from worker.engine.models import SHIPPED
 from worker.studio import find_face, frame, pipeline, vision
 from worker.studio.frame import Framed
 from worker.studio.pipeline import Sitting
@@ -44,3 +49,11 @@ def framed(picture: Picture) -> Framed:
         raise ValueError("no face in this portrait")
     near, face = frame.neighbourhood(picture, face)
     return frame.frame(near, face, frame.choose_crop(face, vision.person_mask(near)))
+
+
+def shipped_engine() -> Engine:
+    """The engine as `likeness up` runs it where nothing is set."""
+    fields: dict[str, Any] = {
+        name.removeprefix("LIKENESS_MODEL_").lower(): value for name, value in SHIPPED_SETTINGS.items()
+    }
+    return Engine.load(ModelSettings(path=SHIPPED, **fields))

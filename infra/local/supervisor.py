@@ -38,6 +38,14 @@ _CONSOLE_SCRIPT = Path(__file__).parents[2] / "operator_ui" / "app.py"
 _ASKED_PORT_SECONDS = 12.0
 _STEADY_SECONDS = 30.0
 _LONGEST_PAUSE = 30.0
+# What the model that comes with Likeness was made for: it refines the style's own backdrop, and needs no guidance.
+SHIPPED_SETTINGS = {
+    "LIKENESS_MODEL_STEPS": "20",
+    "LIKENESS_MODEL_GUIDANCE": "1",
+    "LIKENESS_MODEL_STRENGTH": "0.4",
+    "LIKENESS_MODEL_PLACES_STRENGTH": "0.2",
+    "LIKENESS_MODEL_MAX_ROWS": "8",
+}
 OWNER_URL = "LIKENESS_DATABASE_OWNER_URL"
 OPERATORS_URL = "LIKENESS_DATABASE_OPERATORS_URL"
 
@@ -105,6 +113,7 @@ class Supervisor:
         self._stack.enter_context(self.home.locked())
         await self._start_servers()
         self._place_files()
+        self._settle_model()
         await self._migrate()
         await self._require_no_open_restore()
         await self._settle_api()
@@ -146,6 +155,17 @@ class Supervisor:
         for group, folder in (("STORAGE", "objects"), ("KEYS", "keys"), ("TOMBSTONES", "tombstones")):
             name = f"LIKENESS_{group}_URL"
             self.settings[name] = self._given.get(name) or (self.home.folder / folder).as_uri()
+
+    def _settle_model(self) -> None:
+        """The model that comes with Likeness, unless another was given, or none by an empty path."""
+        from worker.engine.models import SHIPPED
+
+        if "LIKENESS_MODEL_PATH" in self._given:
+            self._inherit("LIKENESS_MODEL_PATH")
+            self._inherit("LIKENESS_MODEL_REGISTRY")
+            return
+        self.settings["LIKENESS_MODEL_PATH"] = str(SHIPPED)
+        self.settings |= {name: value for name, value in SHIPPED_SETTINGS.items() if name not in self._given}
 
     def _inherit(self, name: str) -> None:
         if name in self._given:

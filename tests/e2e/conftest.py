@@ -21,6 +21,7 @@ async def instance() -> AsyncIterator[Supervisor]:
     home = Path(tempfile.mkdtemp(prefix="likeness-e2e-"))
     home.chmod(0o711)
     short = {
+        "LIKENESS_MODEL_PATH": "",  # workers are killed and started over and over here, and a model loads for seconds
         "LIKENESS_WORKER_LEASE_SECONDS": "3",
         "LIKENESS_WORKER_HEARTBEAT_SECONDS": "1",
         "LIKENESS_WORKER_SWEEP_SECONDS": "1",

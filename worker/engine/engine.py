@@ -30,6 +30,7 @@ class Model(Protocol):
         steps: of the scheduler, per picture.
         guidance: classifier-free guidance scale.
         strength: how far from the style's own backdrop it may go.
+        places_strength: the same where there are things in it.
         full_size: whether it can paint clothes: an inpainting model of Stable Diffusion's size or more.
         digest: of the files that were pinned.
     """
@@ -44,6 +45,8 @@ class Model(Protocol):
     def guidance(self) -> float: ...  # noqa: D102
     @property
     def strength(self) -> float: ...  # noqa: D102
+    @property
+    def places_strength(self) -> float: ...  # noqa: D102
     @property
     def full_size(self) -> bool: ...  # noqa: D102
     @property

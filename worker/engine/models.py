@@ -17,6 +17,9 @@ from typing import Any
 BUILT_IN = Path(__file__).parent / "pins"
 """Registry of the models that come with Likeness."""
 
+SHIPPED = Path(__file__).parent / "shipped"
+"""The small backdrop model that comes with Likeness (infra/decisions/0060)."""
+
 PIPELINES = (
     "StableDiffusionInpaintPipeline",
     "StableDiffusionPipeline",

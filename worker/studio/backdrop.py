@@ -21,6 +21,9 @@ from worker.studio.vision import Picture, Plane, plane
 GRAIN = 0.9
 """Standard deviation of the film grain, steps of 255."""
 
+PLACES = frozenset({Backdrop.WINDOW, Backdrop.FOLIAGE, Backdrop.CITY, Backdrop.SUNLIT, Backdrop.OFFICE})
+"""Backdrops in which there are things; the others are surfaces."""
+
 
 def draw(style: Style, *, seed: int) -> Plane:
     """Draw the style's own backdrop, without grain.
@@ -38,6 +41,11 @@ def draw(style: Style, *, seed: int) -> Plane:
     if picture.shape[0] != MASTER:
         picture = plane(cv2.resize(picture, (MASTER, MASTER), interpolation=cv2.INTER_CUBIC))
     return to_srgb(picture)
+
+
+def repainted(style: Style) -> bool:
+    """Whether a diffusion model is asked for it: one colour from edge to edge is that colour, and no model is."""
+    return style.backdrop is not Backdrop.PLAIN
 
 
 def sketch(drawn: Plane, size: int) -> Picture:

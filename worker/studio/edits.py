@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.headshots.styles import Retouch, Style
 from worker.engine.engine import Model
-from worker.studio import retouch
+from worker.studio import backdrop, retouch
 from worker.studio.light import Recipe
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def list_edits(sitting: "Sitting", style: Style, recipe: Recipe, done: Done) -> 
         "stops": round(recipe.stops, 3),
         "key_light": round(recipe.strength, 3),
     }
+    behind = done.painter if backdrop.repainted(style) else None
     lines: list[dict[str, Any]] = [
         {
             "region": "whole",
@@ -58,11 +59,11 @@ def list_edits(sitting: "Sitting", style: Style, recipe: Recipe, done: Done) -> 
         {
             "region": "background",
             "action": "replaced",
-            "source": "procedural" if done.painter is None else "generated",
+            "source": "procedural" if behind is None else "generated",
             "share": 1 - person,
             "style": style.name,
             "style_version": style.version,
-            **_model(done.painter),
+            **_model(behind),
         },
     ]
     if sitting.framed.invented > 0:

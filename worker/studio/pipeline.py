@@ -263,13 +263,13 @@ async def _backdrop(style: Style, brush: Brush, *, check: Check) -> vision.Plane
     """The style's own backdrop, repainted by the engine when it has a model, under a film grain."""
     drawn = await asyncio.to_thread(backdrop.draw, style, seed=brush.seed)
     model = brush.engine.model
-    if model is not None:
+    if model is not None and backdrop.repainted(style):
         sketch = await asyncio.to_thread(backdrop.sketch, drawn, model.size)
         painted = await brush.paint(
             sketch,
             np.full((model.size, model.size), 255, np.uint8),
             words=(style.prompt, style.negative_prompt),
-            strength=model.strength,
+            strength=model.places_strength if style.backdrop in backdrop.PLACES else model.strength,
             # From 0.2 to 0.5 of the style's work; the engine asks before each of its steps.
             check=lambda share: check("backdrop", 0.2 + 0.3 * share),
         )

@@ -6,6 +6,7 @@ import pytest
 from infra.local.errors import LocalError, PartFailed
 from infra.local.postgres import ADMINISTRATOR, Postgres
 from infra.local.supervisor import Supervisor, allow_hosts
+from worker.engine.models import SHIPPED
 
 
 def outside(settings_env: dict[str, str]) -> dict[str, str]:
@@ -19,7 +20,9 @@ async def test_servers_named_by_url_are_used_and_none_is_embedded(home: Path, se
             answer = await client.get(f"{instance.api_url}/health/ready")
         assert answer.json()["status"] == "ready"
         assert set(instance.parts) == {"api"}
-        assert instance.home.kept_environment()["LIKENESS_QUEUE_URL"] == settings_env["LIKENESS_QUEUE_URL"]
+        kept = instance.home.kept_environment()
+        assert kept["LIKENESS_QUEUE_URL"] == settings_env["LIKENESS_QUEUE_URL"]
+        assert kept["LIKENESS_MODEL_PATH"] == str(SHIPPED)  # unless another model is named, or none
     assert not (home / "postgres").exists()
     assert not (home / "valkey").exists()
     assert instance.home.kept_environment() == {}

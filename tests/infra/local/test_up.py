@@ -23,7 +23,8 @@ class Command:
 
     def __init__(self, home: Path) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("LIKENESS_")}
-        self.environment = {**inherited, "LIKENESS_HOME": str(home)}
+        # Without a model, which takes seconds to load; `tests/worker/studio/test_shipped.py` has it.
+        self.environment = {**inherited, "LIKENESS_HOME": str(home), "LIKENESS_MODEL_PATH": ""}
         self.home = home
         self.output = home.parent / "up.txt"
 
