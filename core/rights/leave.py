@@ -76,28 +76,45 @@ def unwatched(_step: Step) -> None:
 
 
 async def suspend(database: Database, *, tenant_id: UUID, actor: str) -> Departure:
-    """Begin: suspend the tenant. Repeating it changes nothing. Raises NotFound."""
+    """Begin: suspend the tenant. Repeating it changes nothing. Raises NotFound.
+
+    What the tenant was before is noted first, so that a try that was cut off does not take its own work for that.
+    """
+    async with database.system() as session:
+        state = (await tenants.get_tenant(session, tenant_id)).state
     async with database.tenant(tenant_id) as session:
-        known = await session.get(Departure, tenant_id)
-    if known is not None:
-        return known
-    await tenants.set_state(database, tenant_id=tenant_id, state=TenantState.SUSPENDED, actor=actor)
+        departure = await session.get(Departure, tenant_id)
+        if departure is None:
+            departure = Departure(tenant_id=tenant_id, state_before=state)
+            session.add(departure)
+            await session.flush()
+    if departure.state != DepartureState.LEAVING:
+        return departure
+    begun = Step.SUSPEND in departure.steps
+    if state != TenantState.SUSPENDED or not begun:
+        await tenants.set_state(database, tenant_id=tenant_id, state=TenantState.SUSPENDED, actor=actor)
+    if begun:
+        return departure
     async with database.tenant(tenant_id) as session:
-        departure = Departure(tenant_id=tenant_id)
+        departure = await held(session, tenant_id)
         departure.done(Step.SUSPEND)
         session.add(departure)
-        await session.flush()
         return departure
 
 
 async def stay(database: Database, *, tenant_id: UUID, actor: str) -> None:
-    """Call it off, as long as the keys live. Raises NotFound, and StateConflict when they do not."""
+    """Call it off, as long as the keys live: the tenant is what it was before, active or suspended.
+
+    Raises NotFound, and StateConflict when the keys are destroyed.
+    """
     async with database.tenant(tenant_id) as session:
         departure = await held(session, tenant_id)
         if departure.state != DepartureState.LEAVING:
             raise StateConflict("The tenant's keys are destroyed: nothing brings it back.")
+        # The state first: cut off here, it is still known what to go back to.
+        before = TenantState(departure.state_before)
+        await tenants.set_state(database, tenant_id=tenant_id, state=before, actor=actor)
         await session.delete(departure)
-    await tenants.set_state(database, tenant_id=tenant_id, state=TenantState.ACTIVE, actor=actor)
 
 
 async def note_archive(database: Database, *, tenant_id: UUID, sha256: str, actor: str) -> Departure:

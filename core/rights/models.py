@@ -142,17 +142,19 @@ class DepartureState(StrEnum):
 class Departure(SQLModel, table=True):
     """A whole tenant that leaves: how far its erasure has come, and the proof of it. `core.rights.leave` does it.
 
-    archive_sha256: of the archive that was taken first. removed, scans: as in a tombstone. body, entry_id, document: as
-    in a certificate.
+    state_before: of the tenant, to go back to if it stays after all. archive_sha256: of the archive that was taken
+    first. removed, scans: as in a tombstone. body, entry_id, document, horizon_…: as in a certificate.
     """
 
     __table_args__ = (
         CheckConstraint("state IN ('leaving', 'shredded', 'erased', 'certified')", name="departure_state"),
+        CheckConstraint("state_before IN ('active', 'suspended')", name="departure_state_before"),
         Index("departure_unfinished", "next_at", postgresql_where=text("state IN ('shredded', 'erased')")),
         {"info": table_info(tenancy="tenant", eraser=Eraser("keep", "The proof that a platform left.", by=None))},
     )
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
     state: str = DepartureState.LEAVING
+    state_before: str = "active"
     begun_at: datetime = Field(default_factory=now, sa_type=Instant)
     archive_sha256: str | None = None
     archived_at: datetime | None = Field(default=None, sa_type=Instant)

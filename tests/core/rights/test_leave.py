@@ -24,6 +24,7 @@ from core.storage.models import Asset
 from core.storage.tombstones import Kind
 from core.subjects import service as subjects
 from core.tenants import service as tenants
+from core.tenants.models import TenantState
 from core.terms import holds
 from infra import verify_certificate as verifier
 from tests import scenes
@@ -99,6 +100,38 @@ async def test_nothing_is_destroyed_before_an_archive_was_taken_or_waived(parts:
         suspended.require_active()
     await leave.stay(parts.database, tenant_id=platform.tenant_id, actor="test")
     (await tenants.authenticate(parts.database, platform.key)).require_active()
+
+
+async def test_one_that_was_suspended_before_stays_suspended(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    tenant_id = platform.tenant_id
+    await tenants.set_state(parts.database, tenant_id=tenant_id, state=TenantState.SUSPENDED, actor="test")
+    for _ in range(2):
+        await leave.suspend(parts.database, tenant_id=tenant_id, actor="test")
+    await leave.stay(parts.database, tenant_id=tenant_id, actor="test")
+    with pytest.raises(TenantSuspended):
+        (await tenants.authenticate(parts.database, platform.key)).require_active()
+
+
+async def test_what_it_was_is_still_known_when_suspending_was_cut_off(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = await scenes.a_platform(parts)
+    tenant_id = platform.tenant_id
+
+    def cut_off_now(*_: object) -> None:
+        raise RuntimeError
+
+    for state in (TenantState.ACTIVE, TenantState.SUSPENDED):
+        await tenants.set_state(parts.database, tenant_id=tenant_id, state=state, actor="test")
+        with monkeypatch.context() as patched:
+            patched.setattr(leave.Departure, "done", cut_off_now)
+            with pytest.raises(RuntimeError):
+                await leave.suspend(parts.database, tenant_id=tenant_id, actor="test")
+        await leave.suspend(parts.database, tenant_id=tenant_id, actor="test")
+        await leave.stay(parts.database, tenant_id=tenant_id, actor="test")
+        async with parts.database.system() as session:
+            assert (await tenants.get_tenant(session, tenant_id)).state == state
 
 
 async def test_a_tenant_whose_keys_are_gone_cannot_stay(parts: Parts) -> None:
