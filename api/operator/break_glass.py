@@ -72,7 +72,17 @@ class BreakGlassController(Controller):
         summary="Ask to look at single people's records",
         status_code=202,
         guards=(requires_glass,),
-        responses=documented(Unauthenticated, RoleMissing, MalformedRequest, NotFound, StateConflict, ValidationFailed),
+        responses=documented(
+            *(
+                Unauthenticated,
+                RoleMissing,
+                SecondPersonNeeded,
+                MalformedRequest,
+                NotFound,
+                StateConflict,
+                ValidationFailed,
+            )
+        ),
     )
     async def break_glass(
         self, parts: NamedDependency[Parts], operator: NamedDependency[Operator], data: JSONBody[GlassWanted]

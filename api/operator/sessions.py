@@ -26,7 +26,7 @@ from core.errors import (
 )
 from core.ids import Prefix, public
 from core.operators import accounts, invite, proposals, sessions
-from core.operators.errors import EmailTaken, InvitationUnknown, PasswordWeak, SignInRefused
+from core.operators.errors import EmailTaken, InvitationUnknown, PasswordWeak, SecondPersonNeeded, SignInRefused
 from core.operators.models import OperatorSession
 from core.operators.service import Operator, Role, Via
 
@@ -175,7 +175,9 @@ class InvitationController(Controller):
     @post(
         summary="Invite somebody",
         guards=(requires_admin,),
-        responses=documented(Unauthenticated, RoleMissing, MalformedRequest, EmailTaken, ValidationFailed),
+        responses=documented(
+            Unauthenticated, RoleMissing, SecondPersonNeeded, MalformedRequest, EmailTaken, ValidationFailed
+        ),
     )
     async def create_invitation(
         self, parts: NamedDependency[Parts], operator: NamedDependency[Operator], data: JSONBody[Invitation]
@@ -183,10 +185,12 @@ class InvitationController(Controller):
         """Make a link by which somebody becomes an operator. It is shown this once, and good for three days.
 
         As soon as there was a second person who may approve, the link opens only once somebody else has agreed:
-        `approval` names the proposal. A machine is nobody, so its links wait for the first such person already.
+        `approval` names the proposal. A machine is nobody: once there is anybody who may approve, it invites nobody.
         """
         async with parts.database.operator() as session:
             waits = await accounts.needs_second_person(session, operator)
+            if waits:
+                proposals.require_person(operator)
             token, made = await invite.invite(
                 session,
                 parts.keyring,

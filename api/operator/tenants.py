@@ -35,6 +35,7 @@ from core.errors import (
 )
 from core.ids import Prefix, parse, public
 from core.operators import record, tenant_acts
+from core.operators.errors import SecondPersonNeeded
 from core.operators.service import Operator
 from core.queue import Task, wake_after_commit
 from core.tenants import limits, plans, quota
@@ -216,7 +217,17 @@ class OperatorTenantController(Controller):
         summary="Delete a tenant",
         status_code=202,
         guards=(requires_admin,),
-        responses=documented(Unauthenticated, RoleMissing, MalformedRequest, NotFound, StateConflict, ValidationFailed),
+        responses=documented(
+            *(
+                Unauthenticated,
+                RoleMissing,
+                SecondPersonNeeded,
+                MalformedRequest,
+                NotFound,
+                StateConflict,
+                ValidationFailed,
+            )
+        ),
     )
     async def delete_tenant(
         self,
@@ -234,7 +245,17 @@ class OperatorTenantController(Controller):
         summary="Destroy a tenant's keys",
         status_code=202,
         guards=(requires_admin,),
-        responses=documented(Unauthenticated, RoleMissing, MalformedRequest, NotFound, StateConflict, ValidationFailed),
+        responses=documented(
+            *(
+                Unauthenticated,
+                RoleMissing,
+                SecondPersonNeeded,
+                MalformedRequest,
+                NotFound,
+                StateConflict,
+                ValidationFailed,
+            )
+        ),
     )
     async def destroy_tenant_keys(
         self,

@@ -175,7 +175,8 @@ class Proposal(SQLModel, table=True):
     """A destructive or exposing act that somebody asked for, and what a second person said.
 
     target: what it is about, so that the same is not asked for twice at once. body: what `execute` needs, ids and
-    numbers. summary, effect: in sentences, as both people saw it. proposed_by: None for a machine.
+    numbers. summary, effect: in sentences, as both people saw it. proposed_by: None in rows of
+    before alone, when a machine could propose.
     """
 
     __table_args__ = (

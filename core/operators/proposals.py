@@ -5,8 +5,8 @@
       ├──→ refused · withdrawn · expired
 
 Invariants of this file:
-- Nobody decides what they proposed (the database refuses it too) or what is about themselves; a machine
-  decides nothing.
+- Nobody decides what they proposed (the database refuses it too) or what is about themselves.
+- A machine proposes and decides nothing: whoever holds its credential and has an account would be two people.
 - Both people are looked up anew when it is decided: whoever agrees may still approve, and whoever asked is still there
   and has the role with which they asked.
 - The row is the lock: two approvals at once execute once.
@@ -43,8 +43,14 @@ _TAKEN_BACK_AFTER = timedelta(minutes=10)
 async def propose(
     ground: Ground, operator: Operator, *, kind: str, reason: str, about: UUID | None, wish: Mapping[str, Any]
 ) -> Proposal:
-    """Ask for an act. Raises whatever its plan raises, and `StateConflict` while the same is already asked for."""
+    """Ask for an act, as a person.
+
+    Raises `SecondPersonNeeded` for a machine, whatever the plan raises, and `StateConflict` while the same is already
+    asked for.
+    """
+    require_person(operator)
     plan = await act_of(kind).plan(ground, about, wish)
+    moment = now()
     proposal = Proposal(
         kind=kind,
         about_tenant_id=about,
@@ -54,8 +60,8 @@ async def propose(
         effect=plan.effect,
         reason=reason,
         proposed_by=operator.id,
-        proposed_at=now(),
-        expires_at=now() + LIVES,
+        proposed_at=moment,
+        expires_at=moment + LIVES,
     )
     await lapse_one(ground, kind=kind, target=plan.target)
     try:
@@ -189,6 +195,12 @@ def state_of(proposal: Proposal) -> ProposalState:
     return ProposalState.EXPIRED if lapsed else ProposalState(proposal.state)
 
 
+def require_person(operator: Operator) -> None:
+    """Raise `SecondPersonNeeded` for a machine, which is nobody, and therefore not one of two."""
+    if operator.id is None:
+        raise SecondPersonNeeded("A machine asks for nothing that takes two people: sign in, and ask yourself.")
+
+
 def may_decide(proposal: Proposal, operator: Operator) -> bool:
     """Whether this operator could be the second person."""
     if operator.id is None or operator.id == proposal.proposed_by or state_of(proposal) != "open":
@@ -284,7 +296,7 @@ async def _require_still_approver(session: AsyncSession, operator: Operator) -> 
 
 async def _require_still_proposer(session: AsyncSession, proposal: Proposal) -> None:
     if proposal.proposed_by is None:
-        return
+        raise StateConflict("A machine asked for it, and a machine proposes nothing. Refuse it, and ask anew.")
     account = await _account(session, proposal.proposed_by)
     # An account changes by another role and by removal alone.
     if account is None or account.removed_at is not None or account.changed_at > proposal.proposed_at:

@@ -33,7 +33,7 @@ class Via(StrEnum):
 
 @dataclass(frozen=True)
 class Operator:
-    """Who is asking. id: None for the machine credential, which is nobody and therefore approves nothing."""
+    """Who is asking. id: None for the machine credential, which is nobody: it proposes and approves nothing."""
 
     id: UUID | None
     name: str

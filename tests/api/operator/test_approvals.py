@@ -8,6 +8,8 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 
 from api.operator.approvals import ground
@@ -16,7 +18,7 @@ from core.clock import frozen_at, now
 from core.errors import RoleMissing
 from core.ids import Prefix, parse
 from core.operators import proposals, record
-from core.operators.models import OperatorAct
+from core.operators.models import OperatorAct, OperatorInvitation
 from core.operators.service import Role
 from core.webhooks.models import Event
 from tests.api.conftest import OPERATOR_TOKEN, Api
@@ -45,6 +47,25 @@ async def state_of(api: Api, platform: Platform) -> str:
     return str(answer.json()["tenant"]["state"])
 
 
+async def test_a_machine_proposes_nothing_lest_its_holder_be_two(api: Api, platform: Platform) -> None:
+    ada = await an_operator(api.parts)
+    tenant = f"ten_{platform.tenant_id.hex}"
+    path = f"/operator/v1/tenants/{tenant}"
+    asked = [
+        await api.http.patch(path, headers=MACHINE, json={"state": "suspended", **WHY}),
+        await api.http.patch(path, headers=MACHINE, json={"credits": 60_000, **WHY}),
+        await api.http.post(f"{path}/keys/destroy", headers=MACHINE, json=WHY),
+        await api.http.post(f"{path}/delete", headers=MACHINE, json={"without_archive": True, **WHY}),
+        await api.http.post("/operator/v1/break-glass", headers=MACHINE, json={"tenant_id": tenant, **WHY}),
+        await api.http.post(
+            f"/operator/v1/operators/opr_{ada.id.hex}/role", headers=MACHINE, json={"role": "viewer", **WHY}
+        ),
+    ]
+    assert {(answer.status_code, answer.json()["code"]) for answer in asked} == {(403, "second_person_needed")}
+    assert (await api.http.get("/operator/v1/approvals", headers=MACHINE)).json()["data"] == []
+    assert (await api.http.patch(path, headers=MACHINE, json={"credits": 200})).status_code == 200  # what takes one
+
+
 async def test_nobody_approves_their_own_and_a_machine_approves_nothing(api: Api, platform: Platform) -> None:
     ada, grace = await an_operator(api.parts, name="Ada"), await an_operator(api.parts, Role.PRIVACY_OFFICER)
     asked = await suspension(api, platform, ada.headers)
@@ -67,7 +88,7 @@ async def test_nobody_approves_their_own_and_a_machine_approves_nothing(api: Api
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.SUPPORT])
 async def test_a_role_that_may_not_approve_does_not(api: Api, platform: Platform, role: Role) -> None:
-    asked = await suspension(api, platform, MACHINE)
+    asked = await suspension(api, platform, (await an_operator(api.parts)).headers)
     other = await an_operator(api.parts, role)
     refused = await decide(api, other, asked)
     assert (refused.status_code, refused.json()["code"]) == (403, "role_missing")
@@ -75,7 +96,7 @@ async def test_a_role_that_may_not_approve_does_not(api: Api, platform: Platform
 
 
 async def test_two_approvals_at_once_execute_once(api: Api, platform: Platform) -> None:
-    asked = await suspension(api, platform, MACHINE)
+    asked = await suspension(api, platform, (await an_operator(api.parts)).headers)
     ada, grace = await an_operator(api.parts), await an_operator(api.parts)
     answers = await asyncio.gather(*(decide(api, who, asked) for who in (ada, grace) for _ in range(3)))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 5
@@ -93,7 +114,7 @@ async def test_refused_withdrawn_and_expired_are_the_end_of_it(api: Api, platfor
     assert (await decide(api, ada, withdrawn, "withdraw")).json()["state"] == "withdrawn"
     expired = await suspension(api, platform, ada.headers)
     twice = await api.http.patch(
-        f"/operator/v1/tenants/ten_{platform.tenant_id.hex}", headers=MACHINE, json={"state": "suspended", **WHY}
+        f"/operator/v1/tenants/ten_{platform.tenant_id.hex}", headers=grace.headers, json={"state": "suspended", **WHY}
     )
     assert (twice.status_code, twice.json()["code"]) == (409, "state_conflict")
     with frozen_at(now() + timedelta(hours=72, seconds=1)):
@@ -115,7 +136,8 @@ async def test_refused_withdrawn_and_expired_are_the_end_of_it(api: Api, platfor
 
 async def test_what_fails_says_so_and_is_tried_again_without_another_decision(api: Api, platform: Platform) -> None:
     path = f"/operator/v1/tenants/ten_{platform.tenant_id.hex}"
-    asked = (await api.http.patch(path, headers=MACHINE, json={"credits": 60_000, **WHY})).json()
+    asks = await an_operator(api.parts)
+    asked = (await api.http.patch(path, headers=asks.headers, json={"credits": 60_000, **WHY})).json()
     # Meanwhile somebody changes the limits, so that what was agreed to would overwrite something unseen.
     assert (await api.http.patch(path, headers=MACHINE, json={"credits": 200})).status_code == 200
     ada, grace = await an_operator(api.parts), await an_operator(api.parts)
@@ -136,6 +158,9 @@ async def test_what_fails_says_so_and_is_tried_again_without_another_decision(ap
         "UPDATE proposal SET state = 'approved', decided_by = proposed_by, decided_at = now()",
         "UPDATE proposal SET state = 'executed', executed_at = now()",
         "UPDATE proposal SET body = '{\"x\": 1}'",
+        "UPDATE proposal SET summary = 'Something else'",
+        "UPDATE proposal SET effect = '[]'",
+        "UPDATE proposal SET reason = 'Another one'",
         "UPDATE proposal SET proposed_by = NULL",
         "UPDATE proposal SET state = 'approved', decided_by = gen_random_uuid(), decided_at = now() + interval '73 h'",
     ],
@@ -149,6 +174,53 @@ async def test_the_database_itself_refuses_what_the_code_would(
     with pytest.raises(asyncpg.CheckViolationError):
         await administrator.execute(rewrite)
     await administrator.close()
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        {"state": "approved", "decided_by": "gen_random_uuid()", "decided_at": "now()"},
+        {"state": "executed", "decided_by": "gen_random_uuid()", "decided_at": "now()", "executed_at": "now()"},
+        {"state": "refused", "decided_by": "gen_random_uuid()", "decided_at": "now()"},
+        {"decided_by": "gen_random_uuid()"},
+        {"decision_reason": "'Yes'"},
+        {"attempts": "1"},
+        {"proposed_by": "NULL"},
+        {"expires_at": "now() + interval '80 h'"},
+    ],
+)
+async def test_the_database_lets_a_proposal_begin_open_and_by_a_person_alone(api: Api, begun: dict[str, str]) -> None:
+    row = {"state": "open", "proposed_by": "gen_random_uuid()", "attempts": "0", "expires_at": "now()"} | begun
+    row["state"] = f"'{row['state']}'"
+    columns, values = ", ".join(row), ", ".join(row.values())
+    whole = text(
+        f"INSERT INTO proposal (id, kind, target, body, summary, effect, reason, proposed_at, {columns})"  # noqa: S608
+        f" VALUES (gen_random_uuid(), 'tenant.suspend', 'x', '{{}}', 's', '[]', 'r', now(), {values})"
+    )
+    async with api.parts.database.operator() as session:  # the role that the API itself has
+        with pytest.raises(IntegrityError, match=r"begins open|machine proposes nothing|72 hours"):
+            await (await session.connection()).execute(whole)
+        await session.rollback()
+
+
+async def test_what_a_machine_asked_for_before_is_refused_and_never_approved(
+    api: Api, platform: Platform, administrator_url: str
+) -> None:
+    ada, grace = await an_operator(api.parts), await an_operator(api.parts)
+    asked = await suspension(api, platform, ada.headers)
+    administrator = await asyncpg.connect(administrator_url)
+    await administrator.execute("SET session_replication_role = replica")  # as a row of an earlier release
+    await administrator.execute("UPDATE proposal SET proposed_by = NULL")
+    await administrator.execute("SET session_replication_role = origin")
+    with pytest.raises(asyncpg.CheckViolationError, match="approved by nobody"):
+        await administrator.execute(
+            "UPDATE proposal SET state = 'approved', decided_by = gen_random_uuid(), decided_at = now()"
+        )
+    await administrator.close()
+    late = await decide(api, grace, asked)
+    assert (late.status_code, late.json()["code"]) == (409, "state_conflict")
+    assert await state_of(api, platform) == "active"
+    assert (await decide(api, grace, asked, "refuse")).json()["state"] == "refused"
 
 
 async def test_every_step_is_in_both_logs_by_id_alone(api: Api, platform: Platform) -> None:
@@ -231,14 +303,13 @@ async def test_nobody_gets_to_be_alone_by_giving_a_colleague_another_role(api: A
     assert made.json()["approval"] is not None
 
 
-async def test_a_machine_lets_nobody_in_past_those_who_may_approve(api: Api) -> None:
-    ada = await an_operator(api.parts)
+async def test_a_machine_lets_nobody_in_once_somebody_may_approve(api: Api) -> None:
+    await an_operator(api.parts)
     sock = {"name": "Sock", "email": "sock@operators.example", "role": "admin"}
-    made = (await api.http.post("/operator/v1/invitations", headers=MACHINE, json=sock)).json()
-    body = {"token": made["token"], "password": "a long and quiet sentence"}
-    assert (await api.http.post("/operator/v1/invitations/accept", json=body)).status_code == 409
-    assert (await decide(api, ada, {"id": made["approval"]})).json()["state"] == "executed"
-    assert (await api.http.post("/operator/v1/invitations/accept", json=body)).status_code == 200
+    made = await api.http.post("/operator/v1/invitations", headers=MACHINE, json=sock)
+    assert (made.status_code, made.json()["code"]) == (403, "second_person_needed")
+    async with api.parts.database.operator() as session:
+        assert (await session.exec(select(OperatorInvitation))).all() == []
 
 
 @pytest.mark.parametrize("how", ["removed", "another role"])
@@ -291,7 +362,8 @@ async def test_whoever_lost_the_role_while_they_waited_for_the_row_decides_nothi
 
 async def test_nobody_alone_repeats_what_failed_and_was_agreed_to_long_ago(api: Api, platform: Platform) -> None:
     path = f"/operator/v1/tenants/ten_{platform.tenant_id.hex}"
-    asked = (await api.http.patch(path, headers=MACHINE, json={"credits": 60_000, **WHY})).json()
+    asks = await an_operator(api.parts)
+    asked = (await api.http.patch(path, headers=asks.headers, json={"credits": 60_000, **WHY})).json()
     assert (await api.http.patch(path, headers=MACHINE, json={"credits": 200})).status_code == 200
     assert (await decide(api, await an_operator(api.parts), asked)).json()["state"] == "failed"
     with frozen_at(now() + timedelta(hours=72, minutes=1)):

@@ -44,7 +44,8 @@ async def test_credits_can_be_changed_and_a_suspension_waits_for_a_second_person
     _, path = await made(api)
     changed = await api.http.patch(path, headers=OPERATOR, json={"credits": 50})
     assert (changed.status_code, changed.json()["usage"]["credits"]) == (200, 50)
-    asked = await api.http.patch(path, headers=OPERATOR, json={"state": "suspended", **WHY})
+    asks = await an_operator(api.parts)
+    asked = await api.http.patch(path, headers=asks.headers, json={"state": "suspended", **WHY})
     assert (asked.status_code, asked.json()["kind"], asked.json()["state"]) == (202, "tenant.suspend", "open")
     assert (await api.http.get(path, headers=OPERATOR)).json()["tenant"]["state"] == "active"
     admin = await an_operator(api.parts)
@@ -58,7 +59,8 @@ async def test_credits_can_be_changed_and_a_suspension_waits_for_a_second_person
 
 async def test_the_tenant_hears_of_its_suspension(api: Api, platform: Platform) -> None:
     path = f"/operator/v1/tenants/ten_{platform.tenant_id.hex}"
-    asked = await api.http.patch(path, headers=OPERATOR, json={"state": "suspended", **WHY})
+    asks = await an_operator(api.parts)
+    asked = await api.http.patch(path, headers=asks.headers, json={"state": "suspended", **WHY})
     admin = await an_operator(api.parts)
     await api.http.post(f"{asked.headers['location']}/approve", headers=admin.headers, json=WHY)
     await api.http.patch(path, headers=OPERATOR, json={"state": "active"})
@@ -81,9 +83,10 @@ async def test_beyond_the_plan_a_second_person_agrees(api: Api) -> None:
     _, path = await made(api, plan="trial")
     within = await api.http.patch(path, headers=OPERATOR, json={"credits": 500})
     assert within.status_code == 200
-    beyond = await api.http.patch(path, headers=OPERATOR, json={"credits": 501, **WHY})
+    asks = await an_operator(api.parts)
+    beyond = await api.http.patch(path, headers=asks.headers, json={"credits": 501, **WHY})
     assert (beyond.status_code, beyond.json()["kind"]) == (202, "quota.above_plan")
-    greater = await api.http.patch(path, headers=OPERATOR, json={"plan": "enterprise", **WHY})
+    greater = await api.http.patch(path, headers=asks.headers, json={"plan": "enterprise", **WHY})
     assert (greater.status_code, greater.json()["kind"]) == (202, "tenant.plan")
     admin = await an_operator(api.parts)
     for asked in (beyond, greater):
@@ -123,14 +126,15 @@ async def test_a_rotation_is_asked_for_and_done_by_a_worker(api: Api, platform: 
 
 async def test_deleting_a_tenant_takes_two_people_and_then_nothing_of_it_opens(api: Api, platform: Platform) -> None:
     path = f"/operator/v1/tenants/ten_{platform.tenant_id.hex}"
-    hasty = await api.http.post(f"{path}/delete", headers=OPERATOR, json=WHY)
+    asks = await an_operator(api.parts)
+    hasty = await api.http.post(f"{path}/delete", headers=asks.headers, json=WHY)
     assert (hasty.status_code, hasty.json()["code"]) == (409, "state_conflict")
-    asked = await api.http.post(f"{path}/delete", headers=OPERATOR, json={**WHY, "without_archive": True})
+    asked = await api.http.post(f"{path}/delete", headers=asks.headers, json={**WHY, "without_archive": True})
     assert asked.status_code == 202
     assert (await api.call(platform, "GET", "/v1/tenant")).status_code == 200
     admin = await an_operator(api.parts)
     done = await api.http.post(f"{asked.headers['location']}/approve", headers=admin.headers, json=WHY)
     assert done.json()["state"] == "executed", done.text
     assert (await api.call(platform, "GET", "/v1/tenant")).status_code == 401
-    again = await api.http.post(f"{path}/keys/destroy", headers=OPERATOR, json=WHY)
+    again = await api.http.post(f"{path}/keys/destroy", headers=asks.headers, json=WHY)
     assert again.status_code == 409
