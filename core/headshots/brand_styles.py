@@ -134,7 +134,7 @@ def style_of(name: str, looks: Mapping[str, Any] | None) -> Style:
         palette=palette,
         light=light,
         retouch=Retouch(look["retouch"]),
-        prompt=_prompt(backdrop, palette, light),
+        prompt=prompt_of(backdrop, palette, light),
     )
 
 
@@ -156,7 +156,8 @@ def _look(row: BrandStyle) -> dict[str, Any]:
     }
 
 
-def _prompt(backdrop: Backdrop, palette: Sequence[str], light: Light) -> str:
+def prompt_of(backdrop: Backdrop, palette: Sequence[str], light: Light) -> str:
+    """What a diffusion model is asked for in a style of a tenant's own."""
     colours = f"{palette[0]} to {palette[-1]}" if backdrop is Backdrop.GRADIENT else palette[len(palette) // 2]
     turn = light.azimuth % 360
     side = f"light {_SIDES[round(turn / 45)]}" if turn <= 180 else "even light"  # noqa: PLR2004 - half a turn

@@ -1,20 +1,22 @@
 """Training batches: drawn plates as latents, with captions, masks and the masked picture that inpainting is given.
 
-Six plates in ten are one of the studio's own backdrops under its style's own prompt: that is what the model is asked to
-refine, so that is what it must know best.
+Six plates in ten are one of the studio's own backdrops: that is what the model is asked to refine, so that is what it
+must know best. Some stand under their style's own prompt, some in other colours under the prompt of a tenant's style.
 """
 
+import colorsys
 import functools
 import itertools
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from core.headshots.styles import CATALOGUE
+from core.headshots.brand_styles import prompt_of
+from core.headshots.styles import CATALOGUE, Style
 from worker.engine.training.autoencoder import area_average, mix
 from worker.engine.training.draw import draw
 from worker.engine.training.grammar import Scene, paraphrase, scenes
@@ -28,6 +30,7 @@ SEEDS = 96
 
 _STYLES = tuple(CATALOGUE.values())
 _OWN = 0.6  # share of the studio's own backdrops
+_RECOLOURED = 0.5  # share of these that have other colours
 _LATENT = 64  # a 512 px picture has 64×64 latents, and a plate is drawn at that size: the encoder is an area average
 _SKIN = ((0.93, 0.76, 0.65), (0.78, 0.58, 0.45), (0.55, 0.38, 0.28), (0.33, 0.22, 0.17))
 
@@ -72,16 +75,40 @@ class Batches:
         """A plate and what is said of it."""
         if chance.random() < _OWN:
             number, seed = chance.randrange(len(_STYLES)), chance.randrange(SEEDS)
-            return self._backdrop(number, seed), "" if chance.random() < _EMPTY else _STYLES[number].prompt
+            if chance.random() < _RECOLOURED:
+                seed += SEEDS
+            return self._backdrop(number, seed), "" if chance.random() < _EMPTY else _style(number, seed).prompt
         number = chance.randrange(PLATES)
         return self._plate(number), _caption(self._scenes[number], chance)
 
     def _draw_backdrop(self, number: int, seed: int) -> NDArray[np.float32]:
-        drawn = backdrop.draw(_STYLES[number], seed=self._seed * SEEDS + seed)
+        drawn = backdrop.draw(_style(number, seed), seed=self._seed * SEEDS + seed)
         return area_average(drawn, drawn.shape[0] // _LATENT)
 
     def _draw(self, number: int) -> NDArray[np.float32]:
         return draw(self._scenes[number], seed=self._seed * PLATES + number, size=_LATENT).picture
+
+
+def _style(number: int, seed: int) -> Style:
+    """A style of the catalogue; from `SEEDS` on, in other colours and another light, as a tenant's own would be."""
+    style = _STYLES[number]
+    if seed < SEEDS:
+        return style
+    chance = random.Random(f"{number}/{seed}")  # noqa: S311 (data, not secrets)
+    turn, vivid, lighter = chance.random(), chance.uniform(0.3, 2.5), chance.uniform(-0.12, 0.12)
+    palette = tuple(_recoloured(colour, turn, vivid, lighter) for colour in style.palette)
+    light = replace(style.light, azimuth=chance.uniform(0, 360))
+    prompt = prompt_of(style.backdrop, palette, light)
+    return replace(style, palette=palette, light=light, prompt=prompt)
+
+
+def _recoloured(colour: str, turn: float, vivid: float, lighter: float) -> str:
+    red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
+    lightness = min(max(lightness + lighter, 0.02), 0.98)
+    # Greys take a little colour too, or half of the catalogue would stay grey.
+    made = colorsys.hls_to_rgb((hue + turn) % 1, lightness, min(0.05 + saturation * vivid, 0.95))
+    return "#" + "".join(f"{round(255 * channel):02x}" for channel in made)
 
 
 def person(chance: random.Random, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

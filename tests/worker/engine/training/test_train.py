@@ -65,8 +65,9 @@ def test_a_batch_is_the_same_whenever_it_is_asked_for() -> None:
 
 def test_a_person_in_the_masked_picture_leaves_the_answer_alone() -> None:
     batches = Batches(seed=5)
-    batch = batches.batch(1, count=8, size=64)
-    mask = batch.condition[:, :1]
+    several = [batches.batch(step, count=8, size=64) for step in range(4)]
+    condition, latents = (torch.cat([getattr(each, name) for each in several]) for name in ("condition", "latents"))
+    mask = condition[:, :1]
     assert set(mask.flatten().tolist()) == {0.0, 1.0}
-    shown = (mask == 0) & (batch.latents[:, :1] - batch.condition[:, 1:2]).abs().gt(0.5)
+    shown = (mask == 0) & (latents[:, :1] - condition[:, 1:2]).abs().gt(0.5)
     assert shown.any(), "somewhere a person is shown where the answer has backdrop"
