@@ -26,7 +26,10 @@ class PhotoState(StrEnum):
 
 
 class Photo(SQLModel, table=True):
-    """A photo: its pixels are in a sealed asset, its verdict is here. warned_at: `asset.expiring` was sent."""
+    """A photo: its pixels are in a sealed asset, its verdict is here.
+
+    looked_at_until: the lease of the worker that has it in memory. warned_at: `asset.expiring` was sent.
+    """
 
     __table_args__ = (
         CheckConstraint("state IN ('checking', 'ready', 'refused', 'erased')", name="photo_state"),
@@ -61,6 +64,7 @@ class Photo(SQLModel, table=True):
     removed_metadata: list[str] | None = Field(default=None, sa_type=JSONB)
     report: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
     checks: int = 0  # how often a worker has begun to look; a photo that kills workers is refused
+    looked_at_until: datetime | None = Field(default=None, sa_type=Instant)
     created_at: datetime = Field(default_factory=now, sa_type=Instant)
     expires_at: datetime = Field(sa_type=Instant)
     warned_at: datetime | None = Field(default=None, sa_type=Instant)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import func, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -28,6 +28,7 @@ from core.webhooks import service as webhooks
 
 NEEDS = (Purpose.HEADSHOT, Purpose.BIOMETRIC_PROCESSING)
 MOST_CHECKS = 3
+LOOK_LEASE = timedelta(seconds=30)
 
 
 async def admit(session: AsyncSession, *, caller: Caller, subject_id: UUID, expires_after: int | None) -> None:
@@ -126,14 +127,16 @@ async def asset_of(session: AsyncSession, photo: Photo) -> Asset:
 
 
 async def begin_check(session: AsyncSession, photo_id: UUID) -> Photo | None:
-    """Take a photo to look at. None when there is nothing to do: looked at already, erased, or consent withdrawn.
+    """Take a photo to look at, under a lease. None when there is nothing to do.
 
-    The count is committed before the look, so a photo that kills its worker is refused after a few and not tried for
-    ever.
+    That is: somebody has looked, or is at it; it is erased; or consent was withdrawn. The count is committed before the
+    look, so a photo that kills its worker is refused after a few and not tried for ever.
     """
     query = select(Photo).where(Photo.id == photo_id).with_for_update(skip_locked=True)
     photo = (await session.exec(query)).first()
     if photo is None or photo.state != PhotoState.CHECKING:
+        return None
+    if photo.looked_at_until is not None and photo.looked_at_until > now():
         return None
     try:
         await subjects.get(session, photo.subject_id)
@@ -153,8 +156,28 @@ async def begin_check(session: AsyncSession, photo_id: UUID) -> Photo | None:
         await record_verdict(session, photo_id, verdict=PhotoState.REFUSED, report=report)
         return None
     photo.checks += 1
+    photo.looked_at_until = now() + LOOK_LEASE
     session.add(photo)
     return photo
+
+
+async def hold_on(session: AsyncSession, photo_id: UUID) -> None:
+    """Say that whoever looks at a photo still has it in memory, whatever became of it meanwhile."""
+    lives = update(Photo).where(col(Photo.id) == photo_id).values(looked_at_until=now() + LOOK_LEASE)
+    await session.exec(lives)
+
+
+async def let_go(session: AsyncSession, photo_id: UUID) -> None:
+    """Say that nobody has it in memory any more."""
+    await session.exec(update(Photo).where(col(Photo.id) == photo_id).values(looked_at_until=None))
+
+
+async def held_by_look(session: AsyncSession, subject_id: UUID | None = None) -> bool:
+    """Whether a worker may have a clear upload in memory; of one person, or of anybody of the session's tenant."""
+    query = select(Photo.id).where(col(Photo.looked_at_until) > now())
+    if subject_id is not None:
+        query = query.where(Photo.subject_id == subject_id)
+    return (await session.exec(query.limit(1))).first() is not None
 
 
 async def undo_check(session: AsyncSession, photo_id: UUID) -> None:

@@ -22,6 +22,7 @@ from core.db import Database
 from core.errors import NotFound, StateConflict
 from core.ids import Prefix, new_id, public
 from core.jobs.models import Job, JobState
+from core.photos import service as photos
 from core.rights import checkpoints, erase, exports
 from core.rights.certificate import LEAF_KIND, body_of, document_of, facts_of
 from core.rights.models import ErasureCertificate, ErasureReceiver, ErasureState, Step, Tombstone
@@ -154,6 +155,8 @@ async def _require_no_holder(session: AsyncSession, subject_id: UUID) -> None:
     )
     if (await session.exec(running.limit(1))).first() is not None:
         raise StateConflict("A worker still holds a job of this person.")
+    if await photos.held_by_look(session, subject_id):
+        raise StateConflict("A worker still looks at a photo of this person.")
     if await exports.held_by_builder(session, subject_id):
         raise StateConflict("A worker still writes an export of this person.")
 

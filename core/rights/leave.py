@@ -34,6 +34,7 @@ from core.errors import NotFound, StateConflict
 from core.idempotency.models import IdempotencyRecord
 from core.ids import Prefix, new_id, public
 from core.keyring.service import Keyring
+from core.photos import service as photos
 from core.queue import Task, wake_after_commit
 from core.rights import checkpoints, erase, exports
 from core.rights.certificate import TENANT_FORMAT, TENANT_LEAF_KIND, sign, tenant_body_of
@@ -362,6 +363,8 @@ async def _draft(database: Database, keyring: Keyring, tenant_id: UUID) -> Depar
         running = text("SELECT EXISTS (SELECT FROM job WHERE state = 'running' AND lease_until > :now)")
         if (await (await session.connection()).execute(running, {"now": now()})).scalar_one():
             raise StateConflict("A worker still holds a job of this tenant.")
+        if await photos.held_by_look(session):
+            raise StateConflict("A worker still looks at a photo of this tenant's.")
         if await exports.held_by_builder(session):
             raise StateConflict("A worker still writes an export of this tenant's.")
         departure.done(Step.CERTIFICATE)

@@ -17,6 +17,7 @@ from core.ids import Prefix, public
 from core.jobs.lease import Stopped, StopReason
 from core.jobs.models import JobState
 from core.keyring.signing_keys import jwk
+from core.photos import service as photos
 from core.rights import certify, erase
 from core.rights.models import ErasureCertificate, Step
 from core.webhooks import service as webhooks
@@ -120,6 +121,22 @@ async def test_there_is_no_certificate_while_a_worker_holds_a_job_of_the_person(
     else:
         await studio.let_lease_run_out(claimed.job_id)
     assert (await certified(parts, studio.platform, subject_id)).issued_at is not None
+
+
+async def test_there_is_no_certificate_while_a_worker_looks_at_a_photo_of_the_person(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    subject_id = await scenes.a_person(parts, platform)
+    await scenes.consents(parts, platform, subject_id)
+    photo_id = await scenes.a_photo(parts, platform, subject_id, state=None)
+    async with parts.database.tenant(platform.tenant_id) as session:
+        assert await photos.begin_check(session, photo_id) is not None
+        await erase.begin(session, parts.keyring, subject_id=subject_id, actor="test")
+    await erase.finish(parts.database, parts.store, tenant_id=platform.tenant_id, subject_id=subject_id)
+    with pytest.raises(StateConflict, match="looks at a photo"):
+        await certified(parts, platform, subject_id)
+    # A worker that died said nothing: its lease runs out by itself.
+    with frozen_at(now() + photos.LOOK_LEASE):
+        assert (await certified(parts, platform, subject_id)).issued_at is not None
 
 
 async def test_certifying_twice_gives_the_same_certificate_and_tells_once(parts: Parts) -> None:

@@ -18,6 +18,7 @@ from core.bootstrap import Parts
 from core.clock import frozen_at, now
 from core.errors import CredentialInvalid, Gone, KeyProviderUnavailable, LegalHoldStands, StateConflict, TenantSuspended
 from core.ids import Prefix, public
+from core.photos import service as photos
 from core.rights import archive, leave
 from core.rights.models import Departure, DepartureState
 from core.storage.models import Asset
@@ -125,7 +126,7 @@ async def test_what_it_was_is_still_known_when_suspending_was_cut_off(
     for state in (TenantState.ACTIVE, TenantState.SUSPENDED):
         await tenants.set_state(parts.database, tenant_id=tenant_id, state=state, actor="test")
         with monkeypatch.context() as patched:
-            patched.setattr(leave.Departure, "done", cut_off_now)
+            patched.setattr(Departure, "done", cut_off_now)
             with pytest.raises(RuntimeError):
                 await leave.suspend(parts.database, tenant_id=tenant_id, actor="test")
         await leave.suspend(parts.database, tenant_id=tenant_id, actor="test")
@@ -198,6 +199,21 @@ async def test_it_is_swept_up_until_it_is_certified(parts: Parts) -> None:
         await leave.finish(parts.database, parts.store, tenant_id=platform.tenant_id)
         async with parts.database.system() as session:
             assert await leave.unfinished(session, limit=10) == []
+
+
+async def test_a_worker_that_looks_at_a_photo_keeps_the_certificate_back(parts: Parts) -> None:
+    platform = await scenes.a_platform(parts)
+    subject_id = await scenes.a_person(parts, platform)
+    await scenes.consents(parts, platform, subject_id)
+    photo_id = await scenes.a_photo(parts, platform, subject_id, state=None)
+    async with parts.database.tenant(platform.tenant_id) as session:
+        assert await photos.begin_check(session, photo_id) is not None
+    await begun(parts, platform)
+    with pytest.raises(StateConflict, match="looks at a photo"):
+        await finished(parts, platform)
+    async with parts.database.tenant(platform.tenant_id) as session:
+        await photos.let_go(session, photo_id)
+    assert (await finished(parts, platform)).state == DepartureState.CERTIFIED
 
 
 LEAVER = """
