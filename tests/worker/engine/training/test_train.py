@@ -65,7 +65,7 @@ def test_a_batch_is_the_same_whenever_it_is_asked_for() -> None:
 
 def test_a_person_in_the_masked_picture_leaves_the_answer_alone() -> None:
     batches = Batches(seed=5)
-    several = [batches.batch(step, count=8, size=64) for step in range(4)]
+    several = [batches.batch(step, count=8, size=64) for step in range(8)]
     condition, latents = (torch.cat([getattr(each, name) for each in several]) for name in ("condition", "latents"))
     mask = condition[:, :1]
     assert set(mask.flatten().tolist()) == {0.0, 1.0}
