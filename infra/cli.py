@@ -140,6 +140,19 @@ def tenant_erase(
     typer.echo(f"The certificate is {certificate}; check it with `likeness verify-certificate {certificate}`.")
 
 
+@tenant_app.command("second-part")
+def tenant_second_part(
+    tenant: Annotated[str, typer.Argument(help="Its id, ten_…")],
+    *,
+    into: Annotated[Path, typer.Option(help="Where it goes.")] = Path("tenant-certificate-second.json"),
+) -> None:
+    """Hand out the second part of a tenant's certificate: that no backup holds its keys any more."""
+    from infra.backup.commands import second_part
+
+    into.write_bytes(_run(second_part(Home.from_environment(), tenant=tenant)))
+    typer.echo(f"It is {into}; check both with `likeness verify-certificate FIRST --second {into}`.")
+
+
 @app.command()
 def backup(
     into: Annotated[Path | None, typer.Argument(help="A new folder; by default one in LIKENESS_BACKUP_FOLDER.")] = None,

@@ -354,7 +354,8 @@ def describe(certificate: dict[str, Any]) -> str:
     """What a certificate says, in a few lines."""
     if certificate["format"] == HORIZON_FORMAT:
         shown = ("certificate", "tenant", "subject", "shredded_at", "passed_at", "tenant_key_version", "meaning")
-        return "\n".join(f"{name:<19} {certificate.get(name)}" for name in shown)
+        said = {"subject": "everybody", **certificate}
+        return "\n".join(f"{name:<19} {said.get(name)}" for name in shown)
     objects = ", ".join(f"{one['count']} {one['class']}" for one in certificate["erased"]["objects"]) or "none"
     scans = ", ".join(f"{scan['store']} ({scan['looked_at']})" for scan in certificate["scans"])
     lines = {

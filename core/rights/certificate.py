@@ -7,6 +7,7 @@ ones) and a newline. `infra/verify_certificate.py` checks it and says how; it sh
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -144,24 +145,26 @@ def tenant_body_of(
     }
 
 
-def horizon_body_of(
-    certificate: ErasureCertificate,
-    tombstone: Tombstone,
-    *,
-    second_id: UUID,
-    version: int,
-    days: int,
-    passed_at: datetime,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Passed:
+    """What a second part is about. certificate, document: the first part. subject_id: None for a whole tenant."""
+
+    certificate_id: UUID
+    document: bytes
+    tenant_id: UUID
+    subject_id: UUID | None
+    shredded_at: datetime
+
+
+def horizon_body_of(passed: Passed, *, second_id: UUID, version: int, days: int, passed_at: datetime) -> dict[str, Any]:
     """The second part of a certificate. version: of the tenant's key; it and all before it are destroyed."""
-    return {
+    body = {
         "format": HORIZON_FORMAT,
         "id": public(Prefix.CERTIFICATE, second_id),
-        "certificate": public(Prefix.CERTIFICATE, certificate.id),
-        "sha256": hashlib.sha256(certificate.document or b"").hexdigest(),
-        "tenant": public(Prefix.TENANT, tombstone.tenant_id),
-        "subject": public(Prefix.SUBJECT, tombstone.subject_id),
-        "shredded_at": _time(tombstone.shredded_at),
+        "certificate": public(Prefix.CERTIFICATE, passed.certificate_id),
+        "sha256": hashlib.sha256(passed.document).hexdigest(),
+        "tenant": public(Prefix.TENANT, passed.tenant_id),
+        "shredded_at": _time(passed.shredded_at),
         "horizon_days": days,
         "passed_at": _time(passed_at),
         "issued_at": _time(passed_at),
@@ -169,6 +172,7 @@ def horizon_body_of(
         "copies_held": 0,
         "meaning": _HORIZON,
     }
+    return body if passed.subject_id is None else {**body, "subject": public(Prefix.SUBJECT, passed.subject_id)}
 
 
 def facts_of(certificate: ErasureCertificate) -> dict[str, str]:

@@ -9,6 +9,9 @@ key, wrapped under the tenant's. The second moment has come when, for an erasure
                    one that is still in use is rotated for it, once for all erasures that wait
     4. document    a second part of the certificate says so, in the log and signed; the platform is told
 
+The certificate of a whole tenant that left gets one in the same way; its keys are all destroyed, and there is nobody to
+tell, so `likeness tenant second-part` hands it out.
+
 Each piece commits by itself and changes nothing when it is repeated. A copy that is still known holds its erasures up,
 and the log of the worker counts them: a certificate never says more than is known.
 """
@@ -17,7 +20,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func
@@ -31,9 +34,10 @@ from core.db import Database
 from core.errors import NotFound
 from core.ids import Prefix, new_id, public
 from core.keyring.service import Keyring
+from core.keyring.signing_keys import SigningKey
 from core.rights import checkpoints
-from core.rights.certificate import HORIZON_FORMAT, HORIZON_LEAF_KIND, horizon_body_of, sign
-from core.rights.models import ErasureCertificate, Tombstone
+from core.rights.certificate import HORIZON_FORMAT, HORIZON_LEAF_KIND, Passed, horizon_body_of, sign
+from core.rights.models import Departure, ErasureCertificate, Tombstone
 from core.storage.tombstones import Kind, Tombstones, ledger_of
 from core.webhooks import service as webhooks
 
@@ -43,6 +47,9 @@ ACTOR = "erasure"
 STATE = "backup_horizon_passed"
 # The snapshot of a backup and the commit of an erasure are timed by different clocks.
 _CLOCKS = timedelta(minutes=5)
+
+# What has a first part, and so gets a second: of a person, or of a tenant.
+_First = TypeVar("_First", ErasureCertificate, Departure)
 
 
 async def due(
@@ -118,7 +125,72 @@ async def pass_horizons(
             stuck.add(tenant_id)
             facts = {"tenant": tenant_id.hex, "error_type": type(error).__name__}
             logger.exception("the second part of a certificate could not be issued", extra=facts)
+    return passed + await _pass_departures(database, keyring, made_at=made_at, days=days, limit=limit)
+
+
+async def departures_due(session: AsyncSession, *, days: int, limit: int) -> Sequence[UUID]:
+    """Tenants that left and whose second moment may have come, in no order. In a system session."""
+    query = (
+        select(Departure.tenant_id)
+        .where(
+            col(Departure.horizon_at).is_(None),
+            col(Departure.certified_at).is_not(None),
+            col(Departure.shredded_at) <= now() - timedelta(days=days),
+        )
+        .order_by(func.random())
+        .limit(limit)
+    )
+    return (await session.exec(query)).all()
+
+
+async def of_tenant(session: AsyncSession, tenant_id: UUID) -> bytes:
+    """The second part of the certificate of a tenant that left. Raises NotFound before its moment."""
+    found = await session.get(Departure, tenant_id)
+    if found is None or found.horizon_document is None:
+        raise NotFound("The backup horizon of this erasure has not passed yet.")
+    return found.horizon_document
+
+
+async def _pass_departures(
+    database: Database, keyring: Keyring, *, made_at: list[datetime], days: int, limit: int
+) -> int:
+    async with database.system() as session:
+        waiting = await departures_due(session, days=days, limit=limit)
+    passed = 0
+    for tenant_id in waiting:
+        try:
+            passed += await _pass_departure(database, keyring, tenant_id, made_at=made_at, days=days)
+        except Exception as error:
+            facts = {"tenant": tenant_id.hex, "error_type": type(error).__name__}
+            logger.exception("the second part of a tenant's certificate could not be issued", extra=facts)
     return passed
+
+
+async def _pass_departure(
+    database: Database, keyring: Keyring, tenant_id: UUID, *, made_at: list[datetime], days: int
+) -> bool:
+    async with database.tenant(tenant_id) as session:
+        departure = await session.get_one(Departure, tenant_id)
+    body, certificate_id, shredded_at = departure.body, departure.certificate_id, departure.shredded_at
+    if body is None or certificate_id is None or shredded_at is None or departure.document is None:
+        return False
+    if any(moment <= shredded_at + _CLOCKS for moment in made_at):
+        facts = {"tenant": tenant_id.hex}
+        logger.warning("backups of the key store from before a tenant left are not known to be gone", extra=facts)
+        return False
+    version = int(body["backups"]["tenant_key_version"])
+    if not await _destroyed(keyring, tenant_id, version):
+        logger.error("a tenant that left has a living key", extra={"tenant": tenant_id.hex})
+        return False
+    first = Passed(certificate_id, departure.document, tenant_id, None, shredded_at)
+    key = await keyring.signing.active()
+    async with database.tenant(tenant_id) as session:
+        await _note(session, await _held(session, Departure, tenant_id), first, version=version, days=days)
+    await checkpoints.sequence(database, keyring, tenant_id=tenant_id)
+    async with database.tenant(tenant_id) as session:
+        await ledger_of(session).know_signer(key.public_key)
+        await _seal(session, await _held(session, Departure, tenant_id), key)
+    return True
 
 
 async def get(session: AsyncSession, certificate_id: UUID) -> bytes:
@@ -158,43 +230,59 @@ async def _destroyed(keyring: Keyring, tenant_id: UUID, version: int) -> bool:
     return all(kek.destroyed for kek in await keyring.kek_versions(tenant_id) if kek.version <= version)
 
 
-async def _held(session: AsyncSession, certificate_id: UUID) -> ErasureCertificate:
-    query = select(ErasureCertificate).where(ErasureCertificate.id == certificate_id).with_for_update()
-    return (await session.exec(query.execution_options(populate_existing=True))).one()
+async def _held(session: AsyncSession, table: type[_First], row_id: UUID) -> _First:
+    return await session.get_one(table, row_id, with_for_update=True, populate_existing=True)
+
+
+async def _note(session: AsyncSession, held: _First, first: Passed, *, version: int, days: int) -> None:
+    """Draft the second part, once, and append the leaf that commits to it."""
+    if held.horizon_body is not None:
+        return
+    second_id = new_id()
+    body = horizon_body_of(first, second_id=second_id, version=version, days=days, passed_at=now())
+    digest = hashlib.sha256(audit.canonical(body)).hexdigest()
+    entry = await audit.append(
+        session,
+        tenant_id=first.tenant_id,
+        kind=HORIZON_LEAF_KIND,
+        actor=ACTOR,
+        facts={"certificate": second_id.hex, "digest": digest},
+    )
+    held.horizon_body, held.horizon_entry_id = body, entry.id
+    session.add(held)
+
+
+async def _seal(session: AsyncSession, held: _First, key: SigningKey) -> bool:
+    """Sign the second part. False if another worker was as fast."""
+    if held.horizon_at is not None or held.horizon_body is None or held.horizon_entry_id is None:
+        return False
+    proved = await log.inclusion(session, entry_id=held.horizon_entry_id)
+    held.horizon_document = sign(HORIZON_FORMAT, held.horizon_body, proved, leaf=audit.leaf(proved.entry), key=key)
+    held.horizon_at = now()
+    session.add(held)
+    return True
 
 
 async def _draft(database: Database, certificate_id: UUID, tombstone: Tombstone, *, version: int, days: int) -> None:
     async with database.tenant(tombstone.tenant_id) as session:
-        certificate = await _held(session, certificate_id)
-        if certificate.horizon_body is not None:
-            return
-        second_id = new_id()
-        body = horizon_body_of(certificate, tombstone, second_id=second_id, version=version, days=days, passed_at=now())
-        digest = hashlib.sha256(audit.canonical(body)).hexdigest()
-        entry = await audit.append(
-            session,
-            tenant_id=tombstone.tenant_id,
-            kind=HORIZON_LEAF_KIND,
-            actor=ACTOR,
-            facts={"certificate": second_id.hex, "digest": digest},
+        certificate = await _held(session, ErasureCertificate, certificate_id)
+        first = Passed(
+            certificate.id,
+            certificate.document or b"",
+            tombstone.tenant_id,
+            tombstone.subject_id,
+            tombstone.shredded_at,
         )
-        certificate.horizon_body, certificate.horizon_entry_id = body, entry.id
-        session.add(certificate)
+        await _note(session, certificate, first, version=version, days=days)
 
 
 async def _issue(database: Database, keyring: Keyring, tenant_id: UUID, certificate_id: UUID) -> None:
     key = await keyring.signing.active()
     async with database.tenant(tenant_id) as session:
         await ledger_of(session).know_signer(key.public_key)
-        certificate = await _held(session, certificate_id)
-        if certificate.horizon_at is not None or certificate.horizon_body is None:
-            return  # another worker was as fast
-        proved = await log.inclusion(session, entry_id=certificate.horizon_entry_id)
-        certificate.horizon_document = sign(
-            HORIZON_FORMAT, certificate.horizon_body, proved, leaf=audit.leaf(proved.entry), key=key
-        )
-        certificate.horizon_at = now()
-        session.add(certificate)
+        certificate = await _held(session, ErasureCertificate, certificate_id)
+        if not await _seal(session, certificate, key):
+            return
         await webhooks.emit(
             session,
             tenant_id=tenant_id,

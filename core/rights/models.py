@@ -171,6 +171,10 @@ class Departure(SQLModel, table=True):
     body: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
     entry_id: UUID | None = None
     document: bytes | None = None
+    horizon_body: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
+    horizon_entry_id: UUID | None = None
+    horizon_document: bytes | None = None
+    horizon_at: datetime | None = Field(default=None, sa_type=Instant)
 
     def done(self, step: str) -> None:
         """Note that a step is done, now."""

@@ -1,4 +1,4 @@
-"""What the commands `likeness backup`, `restore`, `backups` and `tenant erase` do, without words on the screen."""
+"""What the commands `likeness backup`, `restore`, `backups` and `tenant …` do, without words on the screen."""
 
 import asyncio
 import hashlib
@@ -11,7 +11,7 @@ from uuid import UUID
 from core.bootstrap import open_parts
 from core.errors import LegalHoldStands, NotFound, StateConflict
 from core.ids import Prefix, parse, public
-from core.rights import archive, leave
+from core.rights import archive, horizon, leave
 from core.rights.models import DepartureState
 from core.storage.store import open_store
 from core.storage.tombstones import Tombstones
@@ -140,3 +140,20 @@ async def erase_tenant(home: Home, *, tenant: str, archive_into: Path | None, sa
         "sha256": hashlib.sha256(document).hexdigest(),
         "document": document.decode(),
     }
+
+
+async def second_part(home: Home, *, tenant: str) -> bytes:
+    """The second part of the certificate of a tenant that left: that no backup holds its keys any more."""
+    try:
+        tenant_id = parse(Prefix.TENANT, tenant)
+    except NotFound:
+        raise LocalError("That is no tenant's id: it begins with ten_.") from None
+    async with instance(home, alone=False) as settings, open_parts(settings) as parts:
+        try:
+            async with parts.database.tenant(tenant_id) as session:
+                return await horizon.of_tenant(session, tenant_id)
+        except NotFound:
+            raise LocalError(
+                "There is none yet. It comes once the copies of the key store from before are past their time and"
+                " known to be gone; `likeness backups` lists them."
+            ) from None

@@ -9,8 +9,9 @@ from sqlmodel import select
 from core.bootstrap import Parts
 from core.clock import frozen_at, now
 from core.errors import KeyProviderUnavailable, NotFound
-from core.rights import horizon
-from core.rights.models import ErasureCertificate
+from core.ids import Prefix, public
+from core.rights import horizon, leave
+from core.rights.models import Departure, ErasureCertificate
 from core.storage.tombstones import Entry, Kind
 from core.subjects import service as subjects
 from core.webhooks.models import Event
@@ -110,3 +111,40 @@ async def test_a_tenant_whose_key_cannot_be_rotated_holds_up_no_other(
     # With room for all, the one that is stuck is tried once a round.
     assert await passed(parts, days_later=8) == 0
     assert tried.count(stuck.tenant_id) == 2
+
+
+async def a_tenant_that_left(parts: Parts) -> Departure:
+    platform = await scenes.a_platform(parts)
+    await scenes.a_ready_person(parts, platform)
+    tenant_id = platform.tenant_id
+    await leave.suspend(parts.database, tenant_id=tenant_id, actor="test")
+    await leave.shred(parts.database, parts.keyring, tenant_id=tenant_id, actor="test", without_archive=True)
+    with frozen_at(now() + timedelta(seconds=6)):
+        return await leave.finish(parts.database, parts.store, tenant_id=tenant_id)
+
+
+async def test_the_certificate_of_a_tenant_that_left_gets_a_second_part_that_verifies_with_it(parts: Parts) -> None:
+    left, other = await a_tenant_that_left(parts), await a_tenant_that_left(parts)
+    assert await passed(parts, days_later=6.9) == 0
+    async with parts.database.tenant(left.tenant_id) as session:
+        with pytest.raises(NotFound):
+            await horizon.of_tenant(session, left.tenant_id)
+    assert await passed(parts, days_later=7.1) == 2
+    async with parts.database.tenant(left.tenant_id) as session:
+        second = await horizon.of_tenant(session, left.tenant_id)
+    keys = verifier.read_keys(await published(parts))
+    said = verifier.verify_both(left.document or b"", second, keys)
+    assert (said["tenant"], said["horizon_days"]) == (public(Prefix.TENANT, left.tenant_id), DAYS)
+    assert "everybody" in verifier.describe(said)
+    with pytest.raises(verifier.NotVerified, match="second part"):
+        verifier.verify_both(other.document or b"", second, keys)
+    assert await passed(parts, days_later=8) == 0
+
+
+async def test_a_backup_from_before_a_tenant_left_holds_its_second_part_up(parts: Parts) -> None:
+    before = Entry(Kind.BACKUP, NOBODY, uuid4(), now(), {"database": "/somewhere", "keys": "/elsewhere"})
+    await parts.tombstones.enter(before)
+    await a_tenant_that_left(parts)
+    assert await passed(parts, days_later=30) == 0
+    await parts.tombstones.enter(Entry(Kind.PRUNED, NOBODY, before.id, now()))
+    assert await passed(parts, days_later=30) == 1
