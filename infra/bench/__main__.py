@@ -24,6 +24,7 @@ def main() -> None:
     import torch
 
     from infra.bench import engine, whole
+    from infra.bench.erasure import c11_erasure
     from infra.bench.fairness import c7_fairness
     from infra.bench.measure import Result, machine
     from infra.bench.report import markdown, write
@@ -41,6 +42,7 @@ def main() -> None:
         "C4": engine.c4_overhead,
         "C6": engine.c6_invariance,
         "C7": c7_fairness,
+        "C11": lambda _: c11_erasure(quick=asked.quick, turns=asked.turns),
         "C13": whole.c13_whole_path,
     }
     wanted = asked.only.split(",") if asked.only else list(runs)
@@ -48,9 +50,12 @@ def main() -> None:
     for name in wanted:
         made = runs[name](bench)
         results += made if isinstance(made, list) else [made]
+    of_erasure = [one for one in results if one.id == "C11"]
     print(markdown(results))  # noqa: T201
     if not asked.quick:
-        write(results, asked.out, machine=where, name="engine")
+        for page, of_page in (("erasure", of_erasure), ("engine", [one for one in results if one not in of_erasure])):
+            if of_page:
+                write(of_page, asked.out, machine=where, name=page)
 
 
 main()

@@ -165,6 +165,11 @@ async def _run(sizes: tuple[int, ...], turns: int) -> Result:
                 return await measure(parts, home.folder / "objects", sizes, turns)
 
 
+def c11_erasure(*, quick: bool = False, turns: int | None = None, sizes: tuple[int, ...] = SIZES) -> Result:
+    """Run it on an instance of its own."""
+    return asyncio.run(_run(QUICK_SIZES if quick else sizes, 1 if quick else turns or TURNS))
+
+
 def main() -> None:
     """Run."""
     parser = argparse.ArgumentParser(prog="python -m infra.bench.erasure", description=__doc__)
@@ -174,7 +179,7 @@ def main() -> None:
     asked = parser.parse_args()
     where = machine()
     sizes = tuple(int(size) for size in asked.sizes.split(",")) if asked.sizes else SIZES
-    result = asyncio.run(_run(QUICK_SIZES if asked.quick else sizes, 1 if asked.quick else TURNS))
+    result = c11_erasure(quick=asked.quick, sizes=sizes)
     print(markdown([result]))  # noqa: T201
     if not asked.quick:
         write([result], asked.out, machine=where, name="erasure")
