@@ -55,6 +55,7 @@ _PURPOSES = {
 }
 _KINDS = {
     Kind.ACCESS: "Send me everything that is held of me",
+    Kind.PORTABILITY: "Give me my data in one file (ZIP), to take to another service",
     Kind.RESTRICTION: "Stop using my data for now",
     Kind.OPT_OUT_OF_SALE: "Do not sell or share my data",
     Kind.ERASURE: "Erase everything of mine",

@@ -40,7 +40,7 @@ LONGEST: Final = timedelta(days=7)
 VISIT: Final = timedelta(minutes=30)
 PERSON: Final = "person"
 # What may be asked for here. The rest needs words that a form of two buttons has no place for.
-KINDS: Final = (Kind.ACCESS, Kind.ERASURE, Kind.RESTRICTION, Kind.OPT_OUT_OF_SALE)
+KINDS: Final = (Kind.ACCESS, Kind.PORTABILITY, Kind.ERASURE, Kind.RESTRICTION, Kind.OPT_OUT_OF_SALE)
 
 _VERSION = b"\x01"
 _SECRET_BYTES = 32

@@ -45,6 +45,21 @@ async def test_a_person_sees_what_is_held_withdraws_and_asks_without_an_account(
     assert (request["kind"], request["source"], request["identity"]) == ("erasure", "person", "unverified")
 
 
+async def test_a_person_asks_for_their_data_in_one_file_to_take_along(api: Api, platform: Platform) -> None:
+    _, page = await _opened(api, platform)
+    page = await _press(api, page, "Give me my data in one file (ZIP), to take to another service")
+    assert "Your request is entered" in page.text
+    (request,) = (await api.call(platform, "GET", "/v1/rights-requests")).json()["data"]
+    assert (request["kind"], request["source"], request["identity"]) == ("portability", "person", "unverified")
+    # Once it is known that it was they, the file begins, and stands on their page.
+    verified = {"outcome": "verified"}
+    path = f"/v1/rights-requests/{request['id']}/verify-identity"
+    assert (await api.call(platform, "POST", path, json=verified)).status_code == 200
+    link = await api.call(platform, "POST", f"/v1/subjects/{request['subject_id']}/person-link")
+    page = await _press(api, await api.http.get(link.json()["url"]), "Open my page")
+    assert "Your data, to take along" in page.text
+
+
 async def test_the_page_is_kept_by_nobody_framed_by_nobody_and_runs_nothing(api: Api, platform: Platform) -> None:
     _, page = await _opened(api, platform)
     policy = page.headers["content-security-policy"]
