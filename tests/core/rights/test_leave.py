@@ -19,9 +19,9 @@ from core.clock import frozen_at, now
 from core.errors import CredentialInvalid, Gone, KeyProviderUnavailable, LegalHoldStands, StateConflict, TenantSuspended
 from core.ids import Prefix, public
 from core.photos import service as photos
-from core.rights import archive, leave
+from core.rights import archive, exports, leave
 from core.rights.models import Departure, DepartureState
-from core.storage.models import Asset
+from core.storage.models import Asset, AssetState
 from core.storage.tombstones import Kind
 from core.subjects import service as subjects
 from core.tenants import service as tenants
@@ -29,6 +29,7 @@ from core.tenants.models import TenantState
 from core.terms import holds
 from infra import verify_certificate as verifier
 from tests import scenes
+from tests.core.portability.exporting import Story
 from tests.core.rights.test_certify import published
 
 ROOT = Path(__file__).parents[3]
@@ -174,6 +175,26 @@ async def test_the_archive_is_signed_and_holds_nothing_of_a_person(parts: Parts)
     await begun(parts, platform, without_archive=False)
     said = verifier.verify((await finished(parts, platform)).document or b"", keys)
     assert said["archive"]["sha256"] == digest
+
+
+async def test_exports_of_its_people_are_unreadable_at_once_and_the_certificate_counts_them(
+    parts: Parts, tmp_path: Path
+) -> None:
+    story = await Story.begin(parts)
+    await story.build()
+    async with parts.database.tenant(story.tenant_id) as session:
+        file = await exports.file_of(session, await exports.get(session, story.export_id))
+    assert await parts.store.read(file)
+    await begun(parts, story.studio.platform)
+    with pytest.raises(Gone):
+        await parts.store.read(file)
+    departure = await finished(parts, story.studio.platform)
+    assert not (tmp_path / "objects" / file.object_name).exists()
+    said = verifier.verify(departure.document or b"", verifier.read_keys(await published(parts)))
+    assert {"class": "export", "count": 1} in said["erased"]["objects"]
+    async with parts.database.tenant(story.tenant_id) as session:
+        asset = await session.get_one(Asset, file.id)
+    assert (asset.state, asset.wrapped_key) == (AssetState.ERASED, None)
 
 
 async def test_an_object_without_a_row_goes_too(parts: Parts, tmp_path: Path) -> None:
