@@ -193,7 +193,8 @@ class RestorationPhase(StrEnum):
 class Restoration(SQLModel, table=True):
     """A restore from a backup. While one is not done, nobody is served: `core.db` looks here in every transaction.
 
-    replayed: what was erased again, by kind, as counts.
+    replayed: what was erased again, by kind, as counts. ledger_lost: it was restored without the tombstone ledger, so
+    whoever was erased since the backup is back.
     """
 
     __table_args__ = (
@@ -208,6 +209,7 @@ class Restoration(SQLModel, table=True):
     begun_at: datetime = Field(default_factory=now, sa_type=Instant)
     finished_at: datetime | None = Field(default=None, sa_type=Instant)
     replayed: dict[str, int] = Field(default_factory=dict, sa_type=JSONB)
+    ledger_lost: bool = False
 
 
 class RequestState(StrEnum):

@@ -5,7 +5,8 @@ Until this is through nobody is served: `core.db` refuses every tenant session b
 
     1. signers    what a key signed that was made after the backup can still be checked: its public half is published
                   again
-       log        each tenant's log says that it was restored, to which backup, as its first leaf after the cut
+       log        each tenant's log says that it was restored, to which backup, as its first leaf after the cut; and,
+                  if so, that it was done without the ledger
     2. tenants    those that had left lose their keys again
     3. people     each is erased by the ordinary way. One whose key alone came back, from a copy of the key store that
                   is not of the database's moment, loses the key again, whether the database knows them or not
@@ -53,6 +54,7 @@ logger = logging.getLogger("likeness.rights")
 
 ACTOR = "restore"
 RESTORED = "log.restored"
+LEDGER_LOST = "ledger-lost"
 UNSETTLED_AFTER = timedelta(hours=1)
 PAGE = 100
 _WITH_KEYS = frozenset({Kind.TENANT, Kind.SUBJECT})
@@ -146,7 +148,8 @@ async def _tenants(database: Database) -> set[UUID]:
 
 
 async def _note(database: Database, tenant_id: UUID, restoration: Restoration) -> None:
-    actor = f"{ACTOR}:{restoration.id.hex}"
+    # The facts are only committed to; the actor is what everybody can read.
+    actor = f"{ACTOR}:{restoration.id.hex}" + (f":{LEDGER_LOST}" if restoration.ledger_lost else "")
     async with database.tenant(tenant_id) as session:
         said = select(AuditEntry.id).where(AuditEntry.kind == RESTORED, AuditEntry.actor == actor)
         if (await session.exec(said)).first() is not None:
@@ -157,6 +160,8 @@ async def _note(database: Database, tenant_id: UUID, restoration: Restoration) -
             "at": restoration.backup_at.isoformat(),
             "size": size,
         }
+        if restoration.ledger_lost:
+            facts["ledger"] = "lost"
         await audit.append(session, tenant_id=tenant_id, kind=RESTORED, actor=actor, facts={**facts})
 
 

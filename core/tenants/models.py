@@ -48,9 +48,6 @@ class Tenant(SQLModel, table=True):
     version: int = 1
     changed_by: str = "operator"
     changed_at: datetime = Field(default_factory=now, sa_type=Instant)
-    # Read by nobody: `retention_policy` took them over. They stay while processes of the release before still run.
-    photo_retention_seconds: int = 7 * 86_400
-    headshot_retention_seconds: int = 30 * 86_400
     created_at: datetime = Field(default_factory=now, sa_type=Instant)
 
 

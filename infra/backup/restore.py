@@ -63,7 +63,8 @@ async def restore(
 
     keys_source: the key store's part, if it lies elsewhere. It may be of a later backup: then whoever was erased in
     between is unreadable from the start. ledger_lost: the tombstone ledger is gone, and whoever was erased since comes
-    back; without that word, a ledger that does not know the backup is refused. watch: called before each phase.
+    back, which the audit logs then say; without that word, a ledger that does not know the backup is refused. watch:
+    called before each phase.
     """
     owner_url = settings.database.owner_url
     if owner_url is None:
@@ -88,6 +89,8 @@ async def restore(
             # 3. Load.
             await _load(engine, (source / "database", database), (keys_folder, keys), say)
             phase = RestorationPhase.OBJECTS
+        if ledger_lost:
+            await _note_loss(engine)
         if phase is RestorationPhase.OBJECTS:
             # 4. Objects.
             watch(RestorationPhase.OBJECTS)
@@ -216,6 +219,12 @@ async def _set_phase(engine: Any, phase: RestorationPhase) -> None:
         await connection.execute(
             text("UPDATE restoration SET phase = :phase WHERE finished_at IS NULL"), {"phase": phase.value}
         )
+
+
+async def _note_loss(engine: Any) -> None:
+    """For good, and before anybody is let in: every tenant's log says it (`core.rights.replay`)."""
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE restoration SET ledger_lost = true WHERE finished_at IS NULL"))
 
 
 async def _load(engine: Any, database: tuple[Path, Manifest], keys: tuple[Path, Manifest], say: Say) -> None:

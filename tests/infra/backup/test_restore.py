@@ -338,6 +338,10 @@ async def test_a_ledger_that_does_not_know_the_backup_is_refused_before_anything
     # Only who says that it is lost gets the backup without it, and with it whoever was erased.
     assert await restore(Settings(), source=tmp_path / "copy", ledger_lost=True) == {}
     assert await parts.keyring.holds_subject_key(town.platform.tenant_id, town.goes)
+    # And the log keeps it, with the restore that could not know better.
+    async with parts.database.tenant(town.platform.tenant_id) as session:
+        (said,) = (await session.exec(select(AuditEntry.actor).where(AuditEntry.kind == "log.restored"))).all()
+    assert said.endswith(":ledger-lost")
 
 
 async def test_another_root_key_is_noticed_before_anything_is_touched(
