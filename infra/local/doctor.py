@@ -1,7 +1,7 @@
 """`likeness doctor`: looks at every part, and says what to do about each that is not well.
 
 It looks at what the environment names, or else at the instance that runs on the home. Nothing here changes anything,
-but for one probe object that is written and deleted.
+but for a probe object in each store, which is written and deleted.
 """
 
 import asyncio
@@ -183,6 +183,27 @@ async def _roles(settings: Mapping[str, str]) -> str:
     return ", ".join(seen)
 
 
+async def _operators(settings: Mapping[str, str]) -> str:
+    """The role of operators' accounts, which the API alone connects with. Without it nobody signs in."""
+    import asyncpg
+
+    url = settings.get("LIKENESS_DATABASE_OPERATORS_URL")
+    if not url:
+        raise NotYet("no URL is set: nobody signs in, and only the operator token opens /operator/v1")
+    connection = await asyncpg.connect(url)
+    try:
+        role = await connection.fetchval("SELECT current_user")
+        may = await connection.fetchval(
+            "SELECT CASE WHEN to_regclass('public.operator') IS NULL THEN false"
+            " ELSE has_table_privilege('public.operator', 'SELECT') END"
+        )
+    finally:
+        await connection.close()
+    if not may:
+        raise Unwell(f"{role} may not read operators' accounts", REMEDIES["operators"])
+    return str(role)
+
+
 async def _migrations(settings: Mapping[str, str]) -> str:
     from infra.migrations import pending
 
@@ -253,6 +274,16 @@ async def _storage(settings: Mapping[str, str]) -> str:
     return f"{urlsplit(url).scheme}: put, get and delete work"
 
 
+async def _tombstones(settings: Mapping[str, str]) -> str:
+    from core.settings import StorageSettings
+    from core.storage.store import open_store
+
+    url = settings["LIKENESS_TOMBSTONES_URL"]
+    _refuse_to_make(url)
+    await open_store(StorageSettings(url=url)).health()
+    return f"{urlsplit(url).scheme}: put, get and delete work"
+
+
 async def _keys(settings: Mapping[str, str]) -> str:
     from core.keyring.provider import open_provider
     from core.settings import KeySettings
@@ -291,11 +322,13 @@ LOOKS: dict[str, Look] = {
     "packages": _packages,
     "postgresql": _postgres,
     "roles": _roles,
+    "operators": _operators,
     "migrations": _migrations,
     "row security": _row_security,
     "erasures": _erasures,
     "queue": _queue,
     "object store": _storage,
+    "tombstones": _tombstones,
     "keys": _keys,
     "api": _api,
     "disk": _disk,
@@ -306,11 +339,13 @@ REMEDIES: dict[str, str] = {
     "packages": "Run `make install`.",
     "postgresql": _START.format(name="LIKENESS_DATABASE_URL"),
     "roles": "Make the roles anew with infra/deploy/roles.sql, and name one URL for each.",
+    "operators": "Check LIKENESS_DATABASE_OPERATORS_URL: a role of its own, from infra/deploy/roles.sql.",
     "migrations": "Run `likeness migrate`.",
     "row security": "Run `likeness migrate`.",
     "erasures": "Run `likeness migrate`.",
     "queue": _START.format(name="LIKENESS_QUEUE_URL"),
     "object store": "Check LIKENESS_STORAGE_URL and that this account may write there.",
+    "tombstones": "Check LIKENESS_TOMBSTONES_URL. Without it nothing is erased, and a restore forgets erasures.",
     "keys": "Check LIKENESS_KEYS_URL. Without the root key nothing sealed opens: bring its backup back.",
     "api": "See the API's log, and the other lines of this table.",
     "disk": "Check that the folder can be read.",

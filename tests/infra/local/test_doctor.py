@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from uuid import UUID
 
@@ -39,6 +40,24 @@ async def test_the_owner_of_the_tables_is_no_role_to_serve_with(
     found = await findings(tmp_path)
     assert found["roles"].state is State.BROKEN
     assert OWNER in found["roles"].found
+
+
+async def test_the_ledger_of_tombstones_and_the_role_of_operators_are_looked_at(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = tmp_path / "ledger"
+    ledger.mkdir()
+    (ledger / "entry").write_bytes(b"")
+    monkeypatch.setenv("LIKENESS_TOMBSTONES_URL", ledger.as_uri())
+    found = await findings(tmp_path)
+    assert (found["tombstones"].state, found["operators"].state) == (State.WELL, State.WELL), found
+    monkeypatch.setenv("LIKENESS_TOMBSTONES_URL", "s3://nobody?endpoint=http://127.0.0.1:9")
+    # The role that serves platforms may not read operators' accounts.
+    monkeypatch.setenv("LIKENESS_DATABASE_OPERATORS_URL", os.environ["LIKENESS_DATABASE_URL"])
+    found = await findings(tmp_path)
+    assert (found["tombstones"].state, found["operators"].state) == (State.BROKEN, State.BROKEN), found
+    monkeypatch.delenv("LIKENESS_DATABASE_OPERATORS_URL")
+    assert (await findings(tmp_path))["operators"].state is State.OFF
 
 
 async def test_a_database_without_its_tables_says_to_migrate(

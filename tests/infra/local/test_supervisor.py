@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
@@ -54,4 +55,20 @@ async def test_a_port_that_was_asked_for_and_is_taken_is_an_error(
     overrides = {**outside(settings_env), "LIKENESS_API_PORT": str(postgres.port)}
     with pytest.raises(PartFailed, match=str(postgres.port)):
         async with Supervisor(home, overrides=overrides, workers=()):
+            pass
+
+
+async def test_nothing_starts_while_a_restore_is_not_done(
+    home: Path, settings_env: dict[str, str], owner_url: str
+) -> None:
+    owner = await asyncpg.connect(owner_url)
+    try:
+        await owner.execute(
+            "INSERT INTO restoration (id, backup_id, backup_at, phase, begun_at, replayed)"
+            " VALUES (gen_random_uuid(), gen_random_uuid(), now(), 'replaying', now(), '{}')"
+        )
+    finally:
+        await owner.close()
+    with pytest.raises(LocalError, match="likeness restore"):
+        async with Supervisor(home, overrides=outside(settings_env), workers=()):
             pass
