@@ -85,7 +85,7 @@ def _some(shown: dict[str, str], *names: str) -> dict[str, str]:
     return {name: shown[name] for name in names}
 
 
-async def _joined(api: object, parts: Parts, name: str, role: Role) -> str:
+async def joined(api: object, parts: Parts, name: str, role: Role) -> str:
     """The session of an operator who follows their link, as people do: a password, an authenticator, a code."""
     import httpx
 
@@ -109,7 +109,7 @@ async def _propose(api: object, parts: Parts) -> str:
     import httpx
 
     assert isinstance(api, httpx.AsyncClient)  # noqa: S101 (for the reader and the type checker)
-    looks = await _joined(api, parts, "Ada Bright", Role.ADMIN)
+    looks = await joined(api, parts, "Ada Bright", Role.ADMIN)
     named = {one["name"]: one["tenant"] for one in (await api.get("quotas")).json()["data"]}
     plan = {"plan": "enterprise", "reason": "They open three offices"}
     glass = {"tenant_id": named["Harbour Recruiting"], "reason": "One job never ends"}
@@ -117,7 +117,7 @@ async def _propose(api: object, parts: Parts) -> str:
         ("Noor Adler", Role.ADMIN, "PATCH", f"tenants/{named['Fjord People']}", plan),
         ("Grace Lund", Role.PRIVACY_OFFICER, "POST", "break-glass", glass),
     ):
-        headers = {"Authorization": f"Bearer {await _joined(api, parts, who, role)}"}
+        headers = {"Authorization": f"Bearer {await joined(api, parts, who, role)}"}
         (await api.request(method, path, json=wish, headers=headers)).raise_for_status()
     return looks
 
