@@ -15,7 +15,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
-    op.add_column("departure", sa.Column("state_before", sa.Text(), nullable=False, server_default="active"))
+    op.add_column("departure", sa.Column("state_before", sa.String(), nullable=False, server_default="active"))
     op.create_check_constraint("departure_state_before", "departure", "state_before IN ('active', 'suspended')")
 
 
