@@ -165,7 +165,8 @@ class ModelSettings(BaseSettings):
     path: a folder of a diffusers inpainting pipeline. None, or an empty path, keeps the style's own studio backdrop.
     registry: where models are pinned; one that is not does not start.
     strength: how far a backdrop may go from the style's own, which it begins with.
-    places_strength: the same for rooms, parks and cities, whose things a small model would dissolve; None: as strength.
+    close_strength: the same for rooms, parks and cities, whose things a small model would dissolve, and for a tenant's
+        own styles, whose colours are promised; None: as strength.
     scheduler: the model's own, or another over the model's own noise schedule.
     precision: auto is bfloat16 on a GPU that has it and float32 elsewhere.
     mode: how the U-Net is called; compile and graphs fall back to eager where they do not work.
@@ -182,7 +183,7 @@ class ModelSettings(BaseSettings):
     steps: int = Field(default=20, ge=1, le=150)
     guidance: float = Field(default=5.0, ge=0, le=30)
     strength: float = Field(default=0.6, gt=0, le=1)
-    places_strength: float | None = Field(default=None, gt=0, le=1)
+    close_strength: float | None = Field(default=None, gt=0, le=1)
     scheduler: Literal["model", "ddim", "euler", "dpm++"] = "model"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     mode: Literal["eager", "compile", "graphs"] = "eager"

@@ -30,7 +30,7 @@ class Model(Protocol):
         steps: of the scheduler, per picture.
         guidance: classifier-free guidance scale.
         strength: how far from the style's own backdrop it may go.
-        places_strength: the same where there are things in it.
+        close_strength: the same where it must stay close to it.
         full_size: whether it can paint clothes: an inpainting model of Stable Diffusion's size or more.
         digest: of the files that were pinned.
     """
@@ -46,7 +46,7 @@ class Model(Protocol):
     @property
     def strength(self) -> float: ...  # noqa: D102
     @property
-    def places_strength(self) -> float: ...  # noqa: D102
+    def close_strength(self) -> float: ...  # noqa: D102
     @property
     def full_size(self) -> bool: ...  # noqa: D102
     @property

@@ -22,7 +22,7 @@ class LoadedModel:
 
     Attributes:
         modules: its parts.
-        steps, guidance, strength, places_strength: what the studio asks for by default.
+        steps, guidance, strength, close_strength: what the studio asks for by default.
         mode: eager, compile or graphs.
         attention: auto, or a kernel by name.
         max_rows: model rows in a pass, at most.
@@ -37,7 +37,7 @@ class LoadedModel:
     steps: int
     guidance: float
     strength: float
-    places_strength: float
+    close_strength: float
     slots_each: int
     name: str = ""
     digest: str = ""
@@ -101,7 +101,7 @@ def prepare(modules: Modules, settings: ModelSettings, *, name: str = "", digest
         steps=settings.steps,
         guidance=settings.guidance,
         strength=settings.strength,
-        places_strength=settings.strength if settings.places_strength is None else settings.places_strength,
+        close_strength=settings.strength if settings.close_strength is None else settings.close_strength,
         slots_each=max(2, int(cap.rows * settings.tenant_share)),
         name=name,
         digest=digest,

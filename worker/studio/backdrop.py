@@ -11,7 +11,7 @@ from types import MappingProxyType
 import cv2
 import numpy as np
 
-from core.headshots.styles import Backdrop, Style
+from core.headshots.styles import CATALOGUE, Backdrop, Style
 from worker.studio import places, surfaces
 from worker.studio.frame import MASTER
 from worker.studio.light import to_linear, to_srgb
@@ -21,8 +21,7 @@ from worker.studio.vision import Picture, Plane, plane
 GRAIN = 0.9
 """Standard deviation of the film grain, steps of 255."""
 
-PLACES = frozenset({Backdrop.WINDOW, Backdrop.FOLIAGE, Backdrop.CITY, Backdrop.SUNLIT, Backdrop.OFFICE})
-"""Backdrops in which there are things; the others are surfaces."""
+_PLACES = frozenset({Backdrop.WINDOW, Backdrop.FOLIAGE, Backdrop.CITY, Backdrop.SUNLIT, Backdrop.OFFICE})
 
 
 def draw(style: Style, *, seed: int) -> Plane:
@@ -41,6 +40,11 @@ def draw(style: Style, *, seed: int) -> Plane:
     if picture.shape[0] != MASTER:
         picture = plane(cv2.resize(picture, (MASTER, MASTER), interpolation=cv2.INTER_CUBIC))
     return to_srgb(picture)
+
+
+def stays_close(style: Style) -> bool:
+    """Whether a model must stay close to what is drawn: there are things to be known again, or a tenant's colours."""
+    return style.backdrop in _PLACES or style.name not in CATALOGUE
 
 
 def repainted(style: Style) -> bool:

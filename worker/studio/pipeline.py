@@ -269,7 +269,7 @@ async def _backdrop(style: Style, brush: Brush, *, check: Check) -> vision.Plane
             sketch,
             np.full((model.size, model.size), 255, np.uint8),
             words=(style.prompt, style.negative_prompt),
-            strength=model.places_strength if style.backdrop in backdrop.PLACES else model.strength,
+            strength=model.close_strength if backdrop.stays_close(style) else model.strength,
             # From 0.2 to 0.5 of the style's work; the engine asks before each of its steps.
             check=lambda share: check("backdrop", 0.2 + 0.3 * share),
         )

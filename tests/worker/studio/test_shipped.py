@@ -1,13 +1,15 @@
 """The model that comes with Likeness, as `likeness up` runs it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from core.headshots.styles import CATALOGUE, Style
+from core.headshots.brand_styles import prompt_of
+from core.headshots.styles import CATALOGUE, Backdrop, Light, Style
 from infra.docs.portraits import shipped_engine
 from tests.worker.studio.conftest import never_stop
 from worker.engine.engine import Engine
@@ -19,7 +21,20 @@ from worker.studio.pipeline import Sitting
 from worker.studio.vision import Plane
 
 SEED = 11
-REPAINTED = [style for style in CATALOGUE.values() if backdrop.repainted(style)]
+TEAL = ("#00c2a8", "#0a6e8a", "#0b2a4a")
+LIGHT = Light(azimuth=30, strength=0.05, wrap=0.2)
+OWN = [  # as tenants publish them
+    replace(
+        CATALOGUE["studio-grey"],
+        name=f"acme-{kind.value}",
+        backdrop=kind,
+        palette=TEAL,
+        light=LIGHT,
+        prompt=prompt_of(kind, TEAL, LIGHT),
+    )
+    for kind in (Backdrop.GRADIENT, Backdrop.PAPER, Backdrop.SPOTLIGHT)
+]
+REPAINTED = [*(style for style in CATALOGUE.values() if backdrop.repainted(style)), *OWN]
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from diffusers import StableDiffusionInpaintPipeline
@@ -22,7 +23,7 @@ from worker.engine.training.measure import Figures, Picture, measure
 from worker.engine.training.model import Parts
 from worker.engine.training.sample import paint
 
-STEPS, GUIDANCE, STRENGTH, PLACES_STRENGTH = 20, 1.0, 0.4, 0.2
+STEPS, GUIDANCE, STRENGTH, CLOSE_STRENGTH = 20, 1.0, 0.4, 0.2
 """How the figures were painted, and how the model is meant to be used."""
 
 _PLACES = (Kind.WINDOW, Kind.OFFICE, Kind.CITY, Kind.PARK)
@@ -44,7 +45,7 @@ prompts mean nothing to it and do no harm.
 
 It refines and does not invent: it begins with a drawn backdrop under noise and was trained on no more noise than
 strength {strength} asks for. Use {steps} steps, guidance {guidance}, strength {strength} for surfaces, and
-{places_strength} for places, in which there are things that it would dissolve.
+{close_strength} for places, in which there are things that it would dissolve.
 
 ## Data
 Backdrops drawn by procedure (`worker/engine/training/draw.py`), in linear light, with photographic falloff and
@@ -70,6 +71,8 @@ a drawn plate that training did not see.
 | seconds for one 512 px picture, two shared cores | {seconds:.1f} | |
 
 Colour by colour: {each}.
+
+![Each built-in style as drawn, and under it what the model makes of it at strength {strength}](sheet.jpg)
 
 ## Limits
 Strongly defocused backdrops only: detail finer than about 10 px of 512 is beyond its autoencoder. Few colours per
@@ -101,10 +104,13 @@ def publish(run: Path, out: Path, *, verdict: str, history: str = "") -> Figures
         shutil.rmtree(out)
     shutil.copytree(run / "pipeline", out)
     shutil.copy(run / "loss.png", out / "loss.png")
+    sheet = cv2.imread(str(max(run.glob("sheet-*.png"))))
+    assert sheet is not None  # noqa: S101 - a run draws one at its end
+    cv2.imwrite(str(out / "sheet.jpg"), sheet, [cv2.IMWRITE_JPEG_QUALITY, 88])
     parts = load(out)
 
     def painter(scene: Scene, sketch: Picture) -> Picture:
-        strength = PLACES_STRENGTH if scene.kind in _PLACES else STRENGTH
+        strength = CLOSE_STRENGTH if scene.kind in _PLACES else STRENGTH
         caption = [scene.caption]
         painted = paint(caption, parts, seed=3, steps=STEPS, guidance=GUIDANCE, sketches=[sketch], strength=strength)
         return np.asarray(painted[0], np.float32)
@@ -158,7 +164,7 @@ def _card(run: Path, out: Path, parts: Parts, figures: Figures, *, seconds: floa
         steps=STEPS,
         guidance=GUIDANCE,
         strength=STRENGTH,
-        places_strength=PLACES_STRENGTH,
+        close_strength=CLOSE_STRENGTH,
         history=history or _HISTORY.format(**record),
         count=len(COLOURS),
         seconds=seconds,
