@@ -14,6 +14,7 @@ from litestar.openapi.spec import Components, SecurityScheme, Server, Tag
 
 from api.access_log import AccessLogController
 from api.api_keys import ApiKeyController
+from api.asking import Asking, require_no_nul
 from api.assets import AssetController, LinkController
 from api.audit import AuditController
 from api.auth import provide_caller, provide_parts
@@ -213,6 +214,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
         ],
         dependencies={"parts": Provide(provide_parts, sync_to_thread=False)},
         exception_handlers=HANDLERS,
+        request_class=Asking,
+        before_request=require_no_nul,
         lifespan=[_parts],
         openapi_config=_openapi(settings),
         request_max_body_size=JSON_MAX_BYTES,

@@ -58,6 +58,10 @@ class ApprovalView(Struct, frozen=True, kw_only=True):
     effect: Annotated[list[str], Meta(description="What would change, in sentences.")]
     state: ProposalState
     tenant: Annotated[str | None, Meta(description="Id of the tenant that it is about.")]
+    email: Annotated[
+        str | None,
+        Meta(description="Where an invitation goes: to those who may approve, while the link waits. It is in no log."),
+    ]
     reason: str
     proposed_by: PersonView
     proposed_at: datetime
@@ -102,6 +106,8 @@ async def views(parts: Parts, operator: Operator, rows: list[Proposal]) -> list[
     ids = {one for row in rows for one in (row.proposed_by, row.decided_by) if one is not None}
     async with parts.database.operator() as session:
         names = await accounts.names(session, ids)
+        may_approve = operator.role in accounts.APPROVERS
+        emails = await accounts.invited(session, parts.keyring, rows) if may_approve else {}
 
     def person(operator_id: UUID | None) -> PersonView:
         if operator_id is None:
@@ -116,6 +122,7 @@ async def views(parts: Parts, operator: Operator, rows: list[Proposal]) -> list[
             effect=row.effect,
             state=proposals.state_of(row),
             tenant=None if row.about_tenant_id is None else public(Prefix.TENANT, row.about_tenant_id),
+            email=emails.get(row.id),
             reason=row.reason,
             proposed_by=person(row.proposed_by),
             proposed_at=row.proposed_at,
@@ -125,7 +132,7 @@ async def views(parts: Parts, operator: Operator, rows: list[Proposal]) -> list[
             decision_reason=row.decision_reason,
             executed_at=row.executed_at,
             failure=row.failure,
-            may_decide=operator.role in accounts.APPROVERS and proposals.may_decide(row, operator),
+            may_decide=may_approve and proposals.may_decide(row, operator),
         )
         for row in rows
     ]

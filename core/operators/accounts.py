@@ -64,6 +64,17 @@ async def names(session: AsyncSession, ids: set[UUID]) -> dict[UUID, str]:
     return dict((await session.exec(query)).all())
 
 
+async def invited(session: AsyncSession, keyring: Keyring, proposals: Sequence[Proposal]) -> dict[UUID, str]:
+    """Where the invitations go that these proposals would open, by proposal; without those that are gone."""
+    asked = {UUID(hex=one.target): one.id for one in proposals if one.kind == INVITE.kind}
+    rows = (await session.exec(select(OperatorInvitation).where(col(OperatorInvitation.id).in_(asked)))).all()
+    return {
+        asked[row.id]: (await staff.opened(keyring, "email", row.id, row.sealed_email)).decode()
+        for row in rows
+        if row.sealed_email is not None
+    }
+
+
 async def get(session: AsyncSession, operator_id: UUID) -> OperatorAccount:
     """One operator who is there, or `NotFound`."""
     found = await session.get(OperatorAccount, operator_id)

@@ -1,6 +1,6 @@
 """Signing in with a password and a code, and signing out.
 
-- An unknown account, a wrong password, a wrong or used code: one answer, after the same work.
+- An unknown account, a wrong password, a wrong or used code: one answer, after the same work to its end.
 - A token has 256 random bits; its SHA-256 alone is stored.
 - A session ends unused after the settings' minutes, at the latest after their hours, and at once when the operator
   signs out anywhere, is removed, or gets new credentials. Whoever asks is looked up at every call.
@@ -10,6 +10,7 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import delete, update
 from sqlmodel import col, select
@@ -27,6 +28,8 @@ from core.settings import OperatorSettings
 
 PREFIX = "lkos_"
 _SEEN_EVERY = timedelta(seconds=60)
+_NOBODY = UUID(int=0)
+_nobodys: WeakKeyDictionary[Keyring, bytes] = WeakKeyDictionary()
 
 
 async def sign_in(
@@ -56,15 +59,17 @@ async def sign_in(
         await attempts.begin(session, keys)
         query = select(OperatorAccount).where(OperatorAccount.email_index == index)
         found = (await session.exec(query)).first()
-    # 2. The password, checked even where there is no account.
+    # 2. The password, checked even where there is no account; and the authenticator's secret, even where it is wrong.
     genuine = await passwords.matches(password, None if found is None else found.password_hash)
-    if found is None or not genuine or found.sealed_totp is None:
-        raise SignInRefused
-    secret = await staff.opened(keyring, "totp", found.id, found.sealed_totp)
-    # 3. The code, which is used up in the transaction that opens the session.
+    secret = await _secret(keyring, found)
+    # 3. The code, which is used up in the transaction that opens the session. It is looked at whatever was wrong
+    #    before: how long a no takes must not tell that a guessed password was right.
     async with database.operator() as session:
-        account = await locked(session, found.id)
-        if account.password_hash != found.password_hash or not _use_code(account, secret, code):
+        account = await _held(session, _NOBODY if found is None else found.id)
+        right = _use_code(account or OperatorAccount(id=_NOBODY, name="", role="", changed_by=""), secret, code)
+        if found is None or found.sealed_totp is None or account is None or not (genuine and right):
+            raise SignInRefused
+        if account.password_hash != found.password_hash:
             raise SignInRefused
         session.add(account)
         await attempts.forgive(session, keys)
@@ -84,7 +89,7 @@ async def begin(session: AsyncSession, settings: OperatorSettings, operator_id: 
     """Open a session for somebody who proved who they are: its token and its row."""
     token = PREFIX + secrets.token_urlsafe(32)
     moment = now()
-    await session.exec(delete(OperatorSession).where(col(OperatorSession.expires_at) < moment - timedelta(days=1)))
+    await forget_old(session)
     opened = OperatorSession(
         operator_id=operator_id,
         via=Via.SESSION,
@@ -96,6 +101,12 @@ async def begin(session: AsyncSession, settings: OperatorSettings, operator_id: 
     session.add(opened)
     await session.flush()
     return token, opened
+
+
+async def forget_old(session: AsyncSession) -> None:
+    """Delete the rows of sessions that ended by themselves a day ago."""
+    long_ago = now() - timedelta(days=1)
+    await session.exec(delete(OperatorSession).where(col(OperatorSession.expires_at) < long_ago))
 
 
 async def sign_out(database: Database, keyring: Keyring, operator: Operator) -> None:
@@ -150,9 +161,8 @@ async def require_live(
 
 async def locked(session: AsyncSession, operator_id: UUID) -> OperatorAccount:
     """The account, held for this transaction. Raises `SessionExpired` for one that is gone."""
-    query = select(OperatorAccount).where(OperatorAccount.id == operator_id).with_for_update()
-    found = (await session.exec(query.execution_options(populate_existing=True))).first()
-    if found is None or found.removed_at is not None:
+    found = await _held(session, operator_id)
+    if found is None:
         raise SessionExpired
     return found
 
@@ -165,6 +175,21 @@ def who(account: OperatorAccount, via: Via) -> Operator:
 def actor_of(account: OperatorAccount) -> str:
     """How logs name this account."""
     return f"operator:{account.id.hex}"
+
+
+async def _held(session: AsyncSession, operator_id: UUID) -> OperatorAccount | None:
+    query = select(OperatorAccount).where(OperatorAccount.id == operator_id).with_for_update()
+    found = (await session.exec(query.execution_options(populate_existing=True))).first()
+    return None if found is None or found.removed_at is not None else found
+
+
+async def _secret(keyring: Keyring, account: OperatorAccount | None) -> bytes:
+    """The secret of their authenticator; without one, a secret of nobody's, opened in the same way."""
+    if account is not None and account.sealed_totp is not None:
+        return await staff.opened(keyring, "totp", account.id, account.sealed_totp)
+    if keyring not in _nobodys:
+        _nobodys[keyring] = await staff.seal(keyring, "totp", _NOBODY, totp.new_secret())
+    return await staff.opened(keyring, "totp", _NOBODY, _nobodys[keyring])
 
 
 def _use_code(account: OperatorAccount, secret: bytes, code: str, moment: datetime | None = None) -> bool:

@@ -3,7 +3,8 @@
 The console's own library makes the nonce and checks it at the callback; Streamlit gives no way to choose it. So the API
 binds it: the first call with a token writes down its nonce, and from then on that nonce goes with that token alone.
 Another token with the same nonce was not asked for by a sign-in of ours. Signing out ends the nonce, and every token
-issued before it.
+issued before it. A token opens nothing once a session that began with it would be over, so that its row, which is the
+memory of its nonce, may go then.
 """
 
 from datetime import timedelta
@@ -32,12 +33,15 @@ async def operator_of(database: Database, settings: OperatorSettings, identity: 
             raise OperatorUnknown
         if account.signed_out_at is not None and identity.issued_at <= account.signed_out_at:
             raise SessionExpired
+        over = identity.issued_at + timedelta(hours=settings.session_hours)
+        if over <= now():
+            raise SessionExpired
         found = (
             await session.exec(select(OperatorSession).where(OperatorSession.nonce_sha256 == identity.nonce))
         ).first()
         if found is None:
             moment = now()
-            ends = min(identity.expires_at, moment + timedelta(hours=settings.session_hours))
+            await sessions.forget_old(session)
             began = await session.exec(
                 insert(OperatorSession)
                 .values(
@@ -48,7 +52,7 @@ async def operator_of(database: Database, settings: OperatorSettings, identity: 
                     nonce_sha256=identity.nonce,
                     created_at=moment,
                     seen_at=moment,
-                    expires_at=ends,
+                    expires_at=min(identity.expires_at, over),
                 )
                 .on_conflict_do_nothing()
                 .returning(col(OperatorSession.id))

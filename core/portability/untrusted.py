@@ -42,6 +42,7 @@ _LONGEST_COMMENT: Final = 1 << 16
 _ENCRYPTED: Final = 0x1
 _BLOCK_BYTES: Final = 1 << 18
 _NAME: Final = re.compile(r"[a-z0-9_-]+(?:/[a-z0-9_-]+){0,3}\.[a-z0-9]{1,5}")
+_UNKEEPABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
 _PHOTO: Final = re.compile(r"photos/[a-z0-9_-]+\.[a-z0-9]{1,5}")
 
 Trust = Callable[[Mapping[str, Any]], str]
@@ -182,6 +183,20 @@ def _object(document: bytes) -> dict[str, Any]:
         found = json.loads(document)
     except (ValueError, RecursionError):
         raise ExportUnreadable from None
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or not _is_text(found):
         raise ExportUnreadable
     return found
+
+
+def _is_text(found: object) -> bool:
+    """Whether every text in it can be kept: no NUL, and no half of a surrogate pair, which `json` reads."""
+    waiting = [found]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+        elif isinstance(one, str) and _UNKEEPABLE.search(one):
+            return False
+    return True

@@ -69,6 +69,8 @@ def _card(one: Approval) -> None:
             f":{due.tone}-badge[{due.sign} Expires {words.ago(one.expires_at)}] :gray-badge[{words.title(one.kind)}]"
         )
         st.markdown("\n".join(f"- {words.plain(line)}" for line in one.effect))
+        if one.email is not None:
+            st.markdown(f"The link goes to **{words.plain(one.email)}**. Agree only if you know that it is theirs.")
         st.caption(
             f"{words.plain(one.proposed_by.name)} asked on {words.moment(one.proposed_at)}, because: "
             f"“{words.plain(one.reason)}”. Open until {words.moment(one.expires_at)}."

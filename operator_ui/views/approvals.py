@@ -32,6 +32,7 @@ class Approval(Struct, frozen=True, kw_only=True):
     effect: list[str] = []
     state: str
     tenant: str | None = None
+    email: str | None = None
     reason: str = ""
     proposed_by: Person
     proposed_at: datetime

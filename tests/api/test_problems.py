@@ -14,6 +14,7 @@ from api.problems import HANDLERS, PROBLEM_JSON
 from core.errors import IntegrityError, catalogue
 from core.settings import Settings
 from tests.api.conftest import Api, served
+from tests.operating import an_operator
 from tests.scenes import Platform, a_person, a_platform
 
 CANARY = "canary-7f3a"
@@ -28,6 +29,29 @@ def _check_form(answer: httpx.Response) -> dict[str, Any]:
     assert body["title"]
     assert body["detail"]
     return body
+
+
+async def test_what_the_database_cannot_keep_is_refused_at_the_edge(api: Api, platform: Platform) -> None:
+    ada = await an_operator(api.parts)
+    where = f"/operator/v1/tenants/ten_{platform.tenant_id.hex}"
+    for text, status, code in (
+        (r"They \u0000 asked.", 422, "validation_failed"),
+        (r"They \\\u0000 asked.", 422, "validation_failed"),
+        (r"They \ud800 asked.", 400, "malformed_request"),
+        (r"They \\u0000 asked.", 202, None),  # a backslash, and then plain letters
+    ):
+        body = f'{{"state":"suspended","reason":"{text}"}}'
+        headers = ada.headers | {"Content-Type": "application/json"}
+        answer = await api.http.patch(where, headers=headers, content=body)
+        assert (answer.status_code, answer.json().get("code")) == (status, code), text
+    for address in (
+        "/operator/v1/jobs?state=%00",
+        "/operator/v1/approvals?cursor=a%00b",
+        "/operator/v1/tenants/ten_%00",
+    ):
+        assert (await api.http.get(address, headers=ada.headers)).status_code in {400, 404}, address
+    query = await api.call(platform, "GET", "/v1/subjects?reference=a%00b")
+    assert (query.status_code, _check_form(query)["code"]) == (400, "malformed_request")
 
 
 async def test_unknown_routes_and_methods_are_problems_too(api: Api, platform: Platform) -> None:

@@ -293,6 +293,26 @@ async def test_once_there_were_two_a_new_operator_takes_two(api: Api) -> None:
     assert again.json()["approval"] is not None
 
 
+async def test_who_agrees_to_an_invitation_sees_its_address_and_no_log_does(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    ada, grace = await an_operator(api.parts), await an_operator(api.parts, Role.PRIVACY_OFFICER)
+    viewer = await an_operator(api.parts, Role.VIEWER)
+    wanted = {"name": "New", "email": "canary.invitee@operators.example", "role": "admin"}
+    made = (await api.http.post("/operator/v1/invitations", headers=ada.headers, json=wanted)).json()
+    where = f"/operator/v1/approvals/{made['approval']}"
+    for who, seen in ((grace, wanted["email"]), (ada, wanted["email"]), (viewer, None)):
+        assert (await api.http.get(where, headers=who.headers)).json()["email"] == seen
+        assert (await api.http.get("/operator/v1/approvals", headers=who.headers)).json()["data"][0]["email"] == seen
+    assert (await decide(api, grace, {"id": made["approval"]})).json()["state"] == "executed"
+    async with api.parts.database.operator() as session:
+        for table in ("proposal", "operator_act"):
+            rows = (await (await session.connection()).execute(text(f"SELECT * FROM {table}"))).all()  # noqa: S608
+            assert rows
+            assert "canary.invitee" not in str(rows)
+    assert "canary.invitee" not in caplog.text
+
+
 async def test_nobody_gets_to_be_alone_by_giving_a_colleague_another_role(api: Api) -> None:
     ada, grace = await an_operator(api.parts), await an_operator(api.parts)
     path = f"/operator/v1/operators/opr_{grace.id.hex}/role"

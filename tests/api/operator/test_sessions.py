@@ -5,15 +5,17 @@ import re
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlmodel import select
 
 from core.clock import frozen_at, now
-from core.operators import invite, totp
+from core.keyring.service import Keyring
+from core.operators import invite, passwords, staff, totp
 from core.operators.models import OperatorAccount, OperatorSession
 from core.operators.service import Role
 from tests.api.conftest import OPERATOR_TOKEN, Api
@@ -123,6 +125,41 @@ async def test_whatever_is_wrong_the_answer_is_the_same(api: Api) -> None:
     ]
     said = {(one.status_code, one.json()["code"], one.json()["detail"]) for one in answers}
     assert said == {(401, "sign_in_refused", "The e-mail address, the password or the code is not right.")}
+
+
+async def test_whatever_is_wrong_the_work_is_the_same(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    enrolment, _ = await the_first_admin(api)
+    code = code_of(enrolment, later=30)
+    await sign_in(api, code, email="nobody@operators.example")  # what is made once is made
+    work: list[str] = []
+    engine = api.parts.database.operators
+    assert engine is not None
+    event.listen(engine.sync_engine, "before_cursor_execute", lambda *told: work.append(told[2]))
+    opened, verify = staff.opened, passwords._verify
+
+    async def opening(keyring: Keyring, field: str, operator_id: UUID, sealed: bytes) -> bytes:
+        work.append(f"open {field}")
+        return await opened(keyring, field, operator_id, sealed)
+
+    def verifying(password: bytes, stored: str) -> bool:
+        work.append(f"verify {stored.rsplit('$', 2)[0]}")
+        return verify(password, stored)
+
+    monkeypatch.setattr(staff, "opened", opening)
+    monkeypatch.setattr(passwords, "_verify", verifying)
+    done = []
+    for wrong in (
+        {"code": code, "email": "nobody@operators.example"},
+        {"code": code, "password": "another long and quiet sentence"},
+        {"code": "000000"},
+    ):
+        work.clear()
+        assert (await sign_in(api, **wrong)).status_code == 401
+        # Attempts are counted before anything is looked at; which columns of a count change is no news of the account.
+        done.append([one for one in work if "sign_in_attempt" not in one])
+    assert "open totp" in done[0]
+    assert done[0] == done[1] == done[2]
+    assert (await sign_in(api, code)).status_code == 201  # what a wrong password came with is not used up
 
 
 async def test_a_recovery_code_opens_once(api: Api) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlmodel import select
 
 from core.clock import frozen_at, now
 from core.operators import oidc
+from core.operators.models import OperatorSession
 from core.operators.service import Role
 from core.settings import OperatorSettings, Settings
 from tests.api.conftest import OPERATOR_TOKEN, Api, served
@@ -114,6 +116,17 @@ async def test_signing_out_ends_every_token_that_was_issued_before(api: Api, pro
     assert await said(api, unused) == (401, "session_expired")
     with frozen_at(now() + timedelta(seconds=2)):
         assert (await said(api, provider.token()))[0] == 200
+
+
+async def test_a_long_lived_token_does_not_come_back_when_its_row_is_gone(api: Api, provider: Provider) -> None:
+    await joined(api, provider)
+    token = provider.token(exp=int((now() + timedelta(days=10)).timestamp()))
+    assert (await said(api, token))[0] == 200
+    with frozen_at(now() + timedelta(days=2)):
+        assert (await said(api, provider.token()))[0] == 200  # whoever comes later has the old rows deleted
+        async with api.parts.database.operator() as session:
+            assert len((await session.exec(select(OperatorSession))).all()) == 1
+        assert await said(api, token) == (401, "session_expired")
 
 
 async def test_a_session_of_a_token_ends_unused_and_with_its_operator(api: Api, provider: Provider) -> None:
