@@ -90,7 +90,7 @@ async def test_no_altered_link_opens_anything(api: Api) -> None:
     altered += [token[:22] + their_url.rpartition("/")[2][22:], token[:-1], token + "A", "x", "%00", token[::-1]]
     for text in altered:
         answer = await api.http.get(f"{root}/{text}")
-        assert answer.status_code in {401, 404}, text
+        assert answer.status_code in ({400} if text == "%00" else {401, 404}), text  # NUL gets no farther than the edge
 
 
 async def test_an_asset_past_its_term_is_gone_before_the_sweep_comes(api: Api, platform: Platform) -> None:
