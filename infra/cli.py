@@ -392,6 +392,26 @@ def models_list() -> None:
             typer.echo(f"{manifest.name}  {manifest.pipeline}  {megabytes:.0f} MB  {manifest.added}  {state}")
 
 
+@models_app.command("read")
+def models_read(
+    text: str,
+    *,
+    picture: Annotated[Path | None, typer.Option(help="Paint it too, into this PNG.")] = None,
+) -> None:
+    """Show how the model that comes along reads free text: what it used, dropped and assumed."""
+    from worker.engine.training.grammar import understand
+
+    read = understand(text)
+    typer.echo(f"read as  {read.scene.caption}")
+    for name, words in (("used", read.used), ("dropped", read.dropped), ("assumed", read.assumed)):
+        typer.echo(f"{name:8} {', '.join(words) or '-'}")
+    if picture is not None:
+        from worker.engine.training.card import paint_scene
+
+        paint_scene(read.scene).save(picture)
+        typer.echo(f"painted  {picture}")
+
+
 @app.command("rotate-certificates")
 def rotate_certificates() -> None:
     """Sign with a new root and new certificates from now on. What was signed stays valid: old roots stay published."""

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from infra.bench import graphs
@@ -35,3 +37,16 @@ def test_a_folder_that_may_not_run_is_refused_with_the_reason(tmp_path: Path, mo
     status, said = likeness("add", str(tmp_path))
     assert status == 1
     assert "safetensors" in said
+
+
+def test_free_text_is_shown_as_it_was_read_and_painted_if_asked(tmp_path: Path) -> None:
+    status, said = likeness("read", "a navy wall with a spotlight and a dragon", "--picture", str(tmp_path / "it.png"))
+    assert status == 0, said
+    assert "spotlight" in said.splitlines()[0]
+    assert "navy" in said.splitlines()[0]
+    assert "dropped  dragon" in said
+    assert "assumed  light" in said
+    with Image.open(tmp_path / "it.png") as picture:
+        assert picture.size == (512, 512)
+        red, _, blue = np.median(np.asarray(picture).reshape(-1, 3), axis=0)
+    assert blue > red + 20

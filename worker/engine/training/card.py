@@ -16,7 +16,9 @@ import cv2
 import numpy as np
 import torch
 from diffusers import StableDiffusionInpaintPipeline
+from PIL import Image
 
+from worker.engine.models import SHIPPED
 from worker.engine.training.draw import draw
 from worker.engine.training.grammar import COLOURS, Kind, Light, Scene
 from worker.engine.training.measure import Figures, Picture, measure
@@ -110,10 +112,7 @@ def publish(run: Path, out: Path, *, verdict: str, history: str = "") -> Figures
     parts = load(out)
 
     def painter(scene: Scene, sketch: Picture) -> Picture:
-        strength = CLOSE_STRENGTH if scene.kind in _PLACES else STRENGTH
-        caption = [scene.caption]
-        painted = paint(caption, parts, seed=3, steps=STEPS, guidance=GUIDANCE, sketches=[sketch], strength=strength)
-        return np.asarray(painted[0], np.float32)
+        return _paint(parts, scene, sketch)
 
     grey = Scene(kind=Kind.STUDIO, colour="grey")
     sketch = draw(grey, seed=0, size=512).picture
@@ -126,6 +125,20 @@ def publish(run: Path, out: Path, *, verdict: str, history: str = "") -> Figures
     )
     write_manifest(out)
     return figures
+
+
+def paint_scene(scene: Scene) -> Image.Image:
+    """One backdrop of 512 px by the model that comes along, begun with its own drawing, as the studio has it do."""
+    painted = _paint(load(SHIPPED), scene, draw(scene, seed=0, size=512).picture)
+    return Image.fromarray(np.round(255 * painted).astype(np.uint8))
+
+
+def _paint(parts: Parts, scene: Scene, sketch: Picture) -> Picture:
+    strength = CLOSE_STRENGTH if scene.kind in _PLACES else STRENGTH
+    painted = paint(
+        [scene.caption], parts, seed=3, steps=STEPS, guidance=GUIDANCE, sketches=[sketch], strength=strength
+    )
+    return np.asarray(painted[0], np.float32)
 
 
 def load(folder: Path) -> Parts:
