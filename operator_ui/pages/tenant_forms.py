@@ -84,7 +84,8 @@ def _suspension(one: ManagedTenant, *, allowed: bool) -> None:
 def _destroy(one: ManagedTenant, quota: Quota | None) -> None:
     st.markdown(
         "**Every key of this tenant is destroyed at once**, archive or none. No photo, headshot or reference of its "
-        "people opens again, in backups either. Use it when a key may have leaked and nothing less will do."
+        "people opens again, in backups either. Then it leaves: its API keys and webhooks end, and what is left is "
+        "deleted, with a certificate. Use it when a key may have leaked and nothing less will do."
     )
     _at_work(quota)
     reason = st.text_input("Why destroy", max_chars=500, key=f"destroy-reason-{one.tenant.id}")

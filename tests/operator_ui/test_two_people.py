@@ -13,6 +13,7 @@ from core.ids import Prefix, public
 from core.operators.service import Role
 from core.rights import certify, erase
 from core.rights.models import Departure
+from core.tenants import service as tenants
 from core.webhooks.models import Event
 from tests import scenes
 from tests.operator_ui.stage import PATIENCE, Stage
@@ -108,6 +109,52 @@ async def test_a_tenant_is_deleted_only_by_its_typed_name_and_a_second_person(st
         departure = (await session.exec(select(Departure))).one()
     assert departure.shredded_at is not None
     assert (await stage.api(asking, "GET", "/v1/tenant")).status_code == 401
+
+
+async def test_keys_are_destroyed_by_a_second_person_and_nothing_of_the_tenant_opens_again(stage: Stage) -> None:
+    platform = await scenes.a_platform(stage.parts)
+    tenant = public(Prefix.TENANT, platform.tenant_id)
+    asking = {"Authorization": f"Bearer {platform.key}"}
+    async with stage.visit(name="First") as first, stage.visit(Role.PRIVACY_OFFICER, name="Second") as second:
+        await first.open(f"/tenants?tenant={tenant}", "Tenants")
+        await first.page.get_by_role("button", name="Destroy its keys …").click()
+        await first.sees("Every key of this tenant is destroyed at once")
+        propose = first.page.get_by_role("button", name="Propose to destroy the keys")
+        await first.types("Why destroy", "A key has leaked")
+        await first.types("Type the tenant's name to destroy", "Some Platform", until=propose)
+        await propose.click()
+        await first.sees(re.compile("Nothing has changed yet: this needs a second person"))
+        assert (await stage.api(asking, "GET", "/v1/tenant")).status_code == 200
+        await second.open("/approvals", "Approvals")
+        approve = second.page.get_by_role("button", name="Approve")
+        await second.types("Your reason", "I saw the leak", until=approve)
+        await approve.click()
+        await second.sees("Approved, and done.")
+    async with stage.parts.database.tenant(platform.tenant_id) as session:
+        departure = (await session.exec(select(Departure).where(Departure.tenant_id == platform.tenant_id))).one()
+    assert departure.shredded_at is not None
+    assert (await stage.api(asking, "GET", "/v1/tenant")).status_code == 401
+
+
+async def test_a_tenant_is_renamed_and_moved_by_one_person(stage: Stage) -> None:
+    platform = await scenes.a_platform(stage.parts)
+    tenant = public(Prefix.TENANT, platform.tenant_id)
+    async with stage.visit(name="First") as first:
+        await first.open(f"/tenants?tenant={tenant}", "Tenants")
+        await first.page.get_by_role("button", name="Rename or move …").click()
+        save = first.page.get_by_role("button", name="Save the change")
+        for label, text in (("Name", "Another Platform"), ("Region", "eu-north")):  # a new tenant's form has both too
+            field = first.page.get_by_label(label, exact=True).locator("visible=true")
+            await field.fill(text)
+            await field.press("Tab")
+            await first.still()
+        await expect(save).to_be_enabled()
+        await first.sees("New jobs run there from then on")
+        await save.click()
+        await first.sees("Another Platform is changed.")
+    async with stage.parts.database.tenant(platform.tenant_id) as session:
+        changed = await tenants.get_tenant(session, platform.tenant_id)
+    assert (changed.name, changed.region) == ("Another Platform", "eu-north")
 
 
 async def test_two_people_break_the_glass_see_ids_alone_and_everybody_hears_of_it(stage: Stage) -> None:
