@@ -13,6 +13,7 @@ import typer
 
 from infra.local.errors import LocalError
 from infra.local.home import Home
+from infra.models import models_app
 
 if TYPE_CHECKING:
     from infra.local.doctor import Finding
@@ -29,7 +30,6 @@ tenant_app = typer.Typer(no_args_is_help=True, help="The platforms that Likeness
 app.add_typer(tenant_app, name="tenant")
 operator_app = typer.Typer(no_args_is_help=True, help="The people who run Likeness.")
 app.add_typer(operator_app, name="operator")
-models_app = typer.Typer(no_args_is_help=True, help="The diffusion models that may run.")
 app.add_typer(models_app, name="models")
 
 
@@ -353,63 +353,6 @@ def verify(
         said = [found["summary"], *(f"  {line}" for line in found.get("card", ())), *found.get("limits", ())]
         typer.echo("\n".join((found["verdict"].upper(), *said)))
     raise typer.Exit(code=int(found["verdict"] != "genuine"))
-
-
-@models_app.command("add")
-def models_add(
-    path: Path,
-    *,
-    name: Annotated[str | None, typer.Option(help="The folder's own name by default.")] = None,
-) -> None:
-    """Pin every file of a model's folder by SHA-256 after painting a small picture with it."""
-    from core.settings import ModelSettings
-    from worker.engine.models import ModelRefused, add
-
-    registry = ModelSettings().registry
-    try:
-        manifest = add(path, registry, name=name)
-    except ModelRefused as refused:
-        _fail(str(refused))
-    picture = registry / f"{manifest.name}.png"
-    typer.echo(f"{manifest.name}: {len(manifest.files)} files pinned. Look at {picture}, then start workers with")
-    typer.echo(f"LIKENESS_MODEL_PATH={path.resolve()}")
-
-
-@models_app.command("list")
-def models_list() -> None:
-    """List the pinned models, and say of each whether it is still what was pinned."""
-    from core.settings import ModelSettings
-    from worker.engine.models import BUILT_IN, ModelRefused, catalogue, require_unchanged
-
-    for registry in (ModelSettings().registry, BUILT_IN):
-        for manifest in catalogue(registry):
-            try:
-                require_unchanged(manifest, registry)
-                state = "as pinned"
-            except ModelRefused as refused:
-                state = str(refused)
-            megabytes = manifest.size / 1e6
-            typer.echo(f"{manifest.name}  {manifest.pipeline}  {megabytes:.0f} MB  {manifest.added}  {state}")
-
-
-@models_app.command("read")
-def models_read(
-    text: str,
-    *,
-    picture: Annotated[Path | None, typer.Option(help="Paint it too, into this PNG.")] = None,
-) -> None:
-    """Show how the model that comes along reads free text: what it used, dropped and assumed."""
-    from worker.engine.training.grammar import understand
-
-    read = understand(text)
-    typer.echo(f"read as  {read.scene.caption}")
-    for name, words in (("used", read.used), ("dropped", read.dropped), ("assumed", read.assumed)):
-        typer.echo(f"{name:8} {', '.join(words) or '-'}")
-    if picture is not None:
-        from worker.engine.training.card import paint_scene
-
-        paint_scene(read.scene).save(picture)
-        typer.echo(f"painted  {picture}")
 
 
 @app.command("rotate-certificates")
