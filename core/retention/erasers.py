@@ -16,7 +16,6 @@ from core.jobs.models import Job
 from core.photos import service as photos
 from core.photos.models import Photo, PhotoState
 from core.rights import exports
-from core.rights.models import PersonExport
 from core.storage.models import Asset, AssetState
 from core.storage.service import SealedStore
 from core.terms.policy import Term
@@ -55,14 +54,9 @@ async def erase_export(session: AsyncSession, store: SealedStore, asset_id: UUID
     asset = (await session.exec(query.with_for_update(skip_locked=True))).first()
     if asset is None:
         return False
-    named = select(PersonExport).where(
-        PersonExport.subject_id == asset.subject_id, PersonExport.asset_id == asset_id, PersonExport.state == "ready"
-    )
-    export = (await session.exec(named.with_for_update())).first()
-    if export is not None:
+    for export in await exports.of_file(session, asset):
         await exports.delete(session, store, export, actor=ACTOR)
-    else:
-        await store.delete(session, asset)
+    await store.delete(session, asset)
     return True
 
 

@@ -84,6 +84,16 @@ async def file_of(session: AsyncSession, export: PersonExport) -> Asset:
     return found
 
 
+async def of_file(session: AsyncSession, file: Asset) -> Sequence[PersonExport]:
+    """The export whose file this is, held; none for another asset, or once the export's row says that it is gone."""
+    query = select(PersonExport).where(
+        PersonExport.subject_id == file.subject_id,
+        PersonExport.asset_id == file.id,
+        PersonExport.state == ExportState.READY,
+    )
+    return (await session.exec(query.with_for_update())).all()
+
+
 def state_of(export: PersonExport) -> ExportState:
     """Where it stands now: a file whose term is over is not handed out, though the sweep may not have come by yet."""
     over = export.state == ExportState.READY and export.expires_at is not None and export.expires_at <= now()

@@ -39,7 +39,7 @@ from core.headshots.models import Headshot, HeadshotState
 from core.keyring.service import Keyring
 from core.photos import service as photos
 from core.photos.models import Photo, PhotoState
-from core.rights import erase, leave
+from core.rights import erase, exports, leave
 from core.rights.models import DepartureState, Restoration, RestorationPhase, Tombstone
 from core.storage.models import Asset, AssetState
 from core.storage.service import SealedStore
@@ -234,6 +234,9 @@ async def _asset_again(database: Database, store: SealedStore, entry: Entry) -> 
         for headshot in (await session.exec(of_person)).all():
             if asset.id.hex in headshot.assets.values():
                 await headshots.delete(session, store, headshot, actor=ACTOR, whatever_holds=True)
+        # Else the request would go on being answered with a file that is not there.
+        for export in await exports.of_file(session, asset):
+            await exports.delete(session, store, export, actor=ACTOR)
         await store.delete(session, asset)
         return 1
 

@@ -1,10 +1,13 @@
 """Random lives of people against a simple model: whatever is done in whatever order, the promises hold.
 
-The model knows of each person only which purposes stand, which photos are there, and whether they were erased. After
-every step the service is asked, and must say the same:
+The model (`lives.py`) knows of each person only which purposes stand, which pictures and files are there, whether
+processing stands still, whether they are held, and whether they were erased. After every step the service is asked,
+and must say the same:
 
-- nothing is uploaded, ordered or kept without a grant;
+- nothing is uploaded, ordered, made or kept without a grant, or against a restriction;
 - once somebody is erased, no picture and no field of theirs opens, also after a restore, and the certificate holds;
+- every job ends once, as the model says, whatever happens while a worker has it;
+- an export holds what stands, and nothing else;
 - the ledger of consent and the audit log only grow; what a checkpoint signed stays proved, except across a restore,
   which the log itself tells of;
 - what is held survives the sweep of retention, and what is not is gone when its day has come.
@@ -15,134 +18,60 @@ every step the service is asked, and must say the same:
 import asyncio
 import os
 import shutil
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
     precondition,
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import func
-from sqlmodel import select
+from sqlalchemy import update
+from sqlmodel import col, select
 
-from core.audit import log
-from core.audit.models import AuditEntry, AuditTree
-from core.bootstrap import Parts, open_parts
+from core.bootstrap import open_parts
 from core.clock import frozen_at, now
 from core.consent import service as consent
-from core.consent.models import Consent, Purpose
-from core.errors import ConsentRequired, Gone, LegalHoldStands, LikenessError, PhotoNotReady
-from core.headshots import submit
+from core.consent.models import Purpose
+from core.errors import ConsentRequired, Gone, LegalHoldStands, PhotoNotReady, StateConflict
+from core.headshots import complete, submit
+from core.headshots.models import Headshot
+from core.jobs.claim import claim
+from core.jobs.lease import LeaseLost, Stopped
+from core.jobs.models import Job
+from core.jobs.rescue import rescue_dead
 from core.photos import service as photos
-from core.photos.models import Photo
+from core.portability.build import build
+from core.retention import service as retention
 from core.retention.sweep import sweep
-from core.rights import certify, checkpoints, erase
+from core.rights import certify, erase, exports, requests
+from core.rights.models import Identity, PersonExport
+from core.rights.rules import Kind
 from core.settings import Settings
 from core.storage.models import Asset
-from core.subjects import service as subjects
-from core.subjects.models import Subject
-from core.terms import holds
-from infra import verify_certificate as verifier
+from core.terms import holds, policy
+from core.terms.policy import SHORTEST, DataClass
 from infra.backup.restore import restore
 from infra.backup.take import take
 from tests import scenes
-from tests.core.rights.test_certify import published
+from tests.core.rights.lives import BOTH, PHOTO, SHELVES, Ground, Order, Person, Stage, named_by, pictures_in
+from tests.queueing import made
 
 SEQUENCES = int(os.environ.get("LIKENESS_SEQUENCES", "4"))
 STEPS = int(os.environ.get("LIKENESS_STEPS", "16"))
-BOTH = frozenset({Purpose.HEADSHOT, Purpose.BIOMETRIC_PROCESSING})
-PHOTO = b"\xff\xd8 canary pixels \xff\xd9"
-
-T = TypeVar("T")
+Numbers = st.integers(0, 9)
 
 
-@dataclass
-class Person:
-    """What the model knows of somebody. photos: photo id → whether it is there."""
+class Lives(Stage):
+    """What may happen to them, in any order."""
 
-    id: UUID
-    granted: set[Purpose] = field(default_factory=set)
-    photos: dict[UUID, bool] = field(default_factory=dict)
-    erased: bool = False
-    certificate: bytes | None = None
-    hold: UUID | None = None
-    overdue: set[UUID] = field(default_factory=set)
-
-    def copy(self) -> "Person":
-        return replace(self, granted=set(self.granted), photos=dict(self.photos), overdue=set(self.overdue))
-
-
-@dataclass
-class Ground:
-    """What the machine stands on: one loop and one database for all sequences, swept clean before each."""
-
-    loop: asyncio.AbstractEventLoop
-    parts: Parts
-    folder: Path
-    administrator_url: str
-
-    async def clean(self) -> None:
-        administrator = await asyncpg.connect(self.administrator_url)
-        rows = await administrator.fetch(
-            "SELECT schemaname || '.' || quote_ident(tablename) AS name FROM pg_tables"
-            " WHERE schemaname IN ('public', 'keystore') AND tablename <> 'alembic_version'"
-        )
-        await administrator.execute(f"TRUNCATE {', '.join(row['name'] for row in rows)}")
-        await administrator.close()
-        for folder in ("tombstones", "objects"):
-            for place in (self.folder / folder).iterdir():
-                shutil.rmtree(place)
-            (self.folder / folder / "staging").mkdir()
-        self.parts.tombstones._signers.clear()
-
-    def run(self, work: Awaitable[T]) -> T:
-        return self.loop.run_until_complete(work)
-
-
-class Lives(RuleBasedStateMachine):
-    """The life of up to three people of one platform."""
-
-    ground: Ground
-
-    @initialize()
-    def a_platform(self) -> None:
-        self.run(self.ground.clean())
-        self.platform = self.run(scenes.a_platform(self.parts, credits=1000))
-        self.notice = self.run(scenes.a_notice(self.parts, self.platform))
-        self.people: list[Person] = []
-        self.backup: tuple[Path, list[Person]] | None = None
-        self.seen: tuple[int, int, int] = (0, 0, 0)
-        self.kept: tuple[int, bytes] | None = None
-
-    @property
-    def parts(self) -> Parts:
-        return self.ground.parts
-
-    def run(self, work: Awaitable[T]) -> T:
-        return self.ground.run(work)
-
-    def within(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        async def inside() -> T:
-            async with self.parts.database.tenant(self.platform.tenant_id) as session:
-                return await work(session)
-
-        return self.run(inside())
-
-    def one(self, number: int) -> Person:
-        return self.people[number % len(self.people)]
+    # --- consents, photos, headshots
 
     @precondition(lambda self: len(self.people) < 3)
     @rule()
@@ -150,7 +79,7 @@ class Lives(RuleBasedStateMachine):
         self.people.append(Person(self.run(scenes.a_person(self.parts, self.platform))))
 
     @precondition(lambda self: self.people)
-    @rule(number=st.integers(0, 2), purpose=st.sampled_from(sorted(BOTH)))
+    @rule(number=Numbers, purpose=st.sampled_from(sorted(BOTH)))
     def grants(self, number: int, purpose: Purpose) -> None:
         person = self.one(number)
         granting = scenes.consents(self.parts, self.platform, person.id, purpose, notice_id=self.notice)
@@ -162,10 +91,9 @@ class Lives(RuleBasedStateMachine):
             person.granted.add(purpose)
 
     @precondition(lambda self: any(person.granted and not person.erased for person in self.people))
-    @rule(number=st.integers(0, 2))
+    @rule(number=Numbers)
     def withdraws(self, number: int) -> None:
-        able = [person for person in self.people if person.granted and not person.erased]
-        person = able[number % len(able)]
+        person = self.one(number, lambda person: bool(person.granted) and not person.erased)
         purpose = min(person.granted)
 
         async def work(session: Any) -> None:
@@ -176,35 +104,150 @@ class Lives(RuleBasedStateMachine):
         person.granted.discard(purpose)
 
     @precondition(lambda self: self.people)
-    @rule(number=st.integers(0, 2))
+    @rule(number=Numbers)
     def uploads(self, number: int) -> None:
         person = self.one(number)
         uploading = scenes.a_photo(self.parts, self.platform, person.id, data=PHOTO)
-        if person.erased:
-            with pytest.raises(Gone):
-                self.run(uploading)
-        elif person.granted >= BOTH:
+        if person.processed:
             person.photos[self.run(uploading)] = True
         else:
-            with pytest.raises(ConsentRequired):
+            with pytest.raises(Gone if person.erased else ConsentRequired):
                 self.run(uploading)
 
     @precondition(lambda self: any(person.photos for person in self.people))
-    @rule(number=st.integers(0, 2), which=st.integers(0, 9))
-    def orders(self, number: int, which: int) -> None:
+    @rule(number=Numbers, which=Numbers)
+    def orders_headshots(self, number: int, which: int) -> None:
         person, photo_id = self.some_photo(number, which)
 
-        async def work(session: Any) -> None:
-            await submit.submit(session, caller=self.platform.caller, photo_id=photo_id, styles=["studio-grey"])
+        async def work(session: Any) -> UUID:
+            job = await submit.submit(session, caller=self.platform.caller, photo_id=photo_id, styles=["studio-grey"])
+            return job.id
 
-        if not person.erased and person.photos[photo_id] and person.granted >= BOTH:
-            self.within(work)
+        if person.processed and person.photos[photo_id]:
+            self.orders[self.within(work)] = Order(person.id, photo_id)
         else:
             with pytest.raises((ConsentRequired, Gone, PhotoNotReady)):
                 self.within(work)
 
+    @precondition(lambda self: self.hands is None)
+    @rule()
+    def a_worker_takes(self) -> None:
+        taken = self.run(claim(self.parts.database, worker="a worker", region="local", lease_seconds=3600))
+        waiting = {job_id for job_id, order in self.orders.items() if order.state == "waiting"}
+        assert (taken is None) == (not waiting)
+        if taken is not None:
+            assert taken.job_id in waiting
+            self.orders[taken.job_id].state = "running"
+            self.hands = taken
+
+    @precondition(lambda self: self.hands is not None)
+    @rule()
+    def the_worker_delivers(self) -> None:
+        hands, self.hands = self.hands, None
+        assert hands is not None
+        order = self.orders[hands.job_id]
+        person = self.known(order.person)
+        delivering = complete.complete(
+            self.parts.database, self.parts.store, hands, (made(),), provenance=self.parts.provenance, timings={}
+        )
+        if person.processed and person.photos[order.photo] and not order.cancelled:
+            self.run(delivering)
+            person.headshots[self.run(self._headshot_of(hands.job_id))] = True
+        else:
+            with pytest.raises(Stopped) as stopped:
+                self.run(delivering)
+            self.run(complete.stop(self.parts.database, hands, stopped.value))
+        order.state = "over"
+
+    @precondition(lambda self: self.hands is not None)
+    @rule()
+    def the_worker_dies(self) -> None:
+        hands, self.hands = self.hands, None
+        assert hands is not None
+        self._dies(hands.job_id)
+        delivering = complete.complete(
+            self.parts.database, self.parts.store, hands, (made(),), provenance=self.parts.provenance, timings={}
+        )
+        with pytest.raises((LeaseLost, Stopped)):  # it was only silent, and comes too late
+            self.run(delivering)
+
+    def _dies(self, job_id: UUID) -> None:
+        async def change(session: Any, **values: Any) -> None:
+            await session.exec(update(Job).where(col(Job.id) == job_id).values(**values))
+
+        self.within(lambda session: change(session, lease_until=now() - timedelta(seconds=1)))
+        self.run(rescue_dead(self.parts.database, region="local"))
+        self.within(lambda session: change(session, not_before=now() - timedelta(seconds=1)))
+        self.orders[job_id].dies()
+
+    async def _headshot_of(self, job_id: UUID) -> UUID:
+        async with self.parts.database.tenant(self.platform.tenant_id) as session:
+            return (await session.exec(select(Headshot.id).where(Headshot.job_id == job_id))).one()
+
+    # --- rights
+
+    @precondition(lambda self: self.people)
+    @rule(number=Numbers)
+    def asks_for_everything(self, number: int) -> None:
+        person = self.one(number)
+
+        async def ask(session: Any) -> UUID:
+            request, _ = await requests.receive(
+                session,
+                self.parts.keyring,
+                subject_id=person.id,
+                kind=Kind.ACCESS,
+                actor="test",
+                identity=Identity.VERIFIED,
+            )
+            return (await requests.export(session, request_id=request.id, actor="test")).id
+
+        if person.erased:
+            with pytest.raises(Gone):
+                self.within(ask)
+            return
+        export_id = self.within(ask)
+        tenant_id = self.platform.tenant_id
+        built = self.run(
+            build(self.parts.database, self.parts.store, tenant_id=tenant_id, export_id=export_id, root="https://x")
+        )
+        assert (built is None) == person.exports.get(export_id, False)
+        person.exports[export_id] = True
+        if built is not None:
+            file = self.within(lambda session: exports.file_of(session, built))
+            assert pictures_in(self.run(self.parts.store.read(file))) == person.exportable()
+
+    @precondition(lambda self: any(not person.erased and person.restricted is None for person in self.people))
+    @rule(number=Numbers)
+    def asks_to_stand_still(self, number: int) -> None:
+        person = self.one(number, lambda person: not person.erased and person.restricted is None)
+
+        async def work(session: Any) -> UUID:
+            request, new = await requests.receive(
+                session,
+                self.parts.keyring,
+                subject_id=person.id,
+                kind=Kind.RESTRICTION,
+                actor="test",
+                identity=Identity.VERIFIED,
+            )
+            assert new
+            await requests.complete(session, request_id=request.id, actor="test")
+            return request.id
+
+        person.restricted = self.within(work)
+
+    @precondition(lambda self: any(person.restricted and not person.erased for person in self.people))
+    @rule(number=Numbers)
+    def may_go_on(self, number: int) -> None:
+        person = self.one(number, lambda person: person.restricted is not None and not person.erased)
+        request_id = person.restricted
+        assert request_id is not None
+        self.within(lambda session: requests.lift(session, request_id=request_id, actor="test"))
+        person.restricted = None
+
     @precondition(lambda self: any(person.photos for person in self.people))
-    @rule(number=st.integers(0, 2), which=st.integers(0, 9))
+    @rule(number=Numbers, which=Numbers)
     def deletes(self, number: int, which: int) -> None:
         person, photo_id = self.some_photo(number, which)
 
@@ -212,39 +255,134 @@ class Lives(RuleBasedStateMachine):
             photo = await photos.get(session, photo_id)
             await photos.delete(session, self.parts.store, photo, actor="test")
 
-        if not person.erased and person.photos[photo_id] and person.hold is not None:
-            with pytest.raises(LegalHoldStands):
-                self.within(work)
-        elif not person.erased and person.photos[photo_id]:
-            self.within(work)
-            person.photos[photo_id] = False
-        else:
+        if person.erased or not person.photos[photo_id]:
             with pytest.raises(Gone):
                 self.within(work)
+        elif person.hold is not None:
+            with pytest.raises(LegalHoldStands):
+                self.within(work)
+        else:
+            self.within(work)
+            person.forget(photo_id)
 
-    @precondition(lambda self: any(person.photos for person in self.people))
-    @rule(number=st.integers(0, 2), which=st.integers(0, 9))
+    @precondition(lambda self: self.people)
+    @rule(number=Numbers)
+    def erases(self, number: int) -> None:
+        person = self.one(number)
+        tenant_id = self.platform.tenant_id
+
+        async def work() -> None:
+            async with self.parts.database.tenant(tenant_id) as session:
+                await erase.begin(session, self.parts.keyring, subject_id=person.id, actor="test")
+            await erase.finish(self.parts.database, self.parts.store, tenant_id=tenant_id, subject_id=person.id)
+
+        async def certified() -> bytes:
+            with frozen_at(now() + timedelta(seconds=6)):
+                issued = await certify.certify(
+                    self.parts.database, self.parts.store, tenant_id=tenant_id, subject_id=person.id
+                )
+            assert issued.document is not None
+            return issued.document
+
+        if person.hold is not None:
+            with pytest.raises(LegalHoldStands):
+                self.run(work())
+            return
+        self.run(work())
+        if not person.erased:
+            person.erased = True
+            for order in self.orders.values():
+                if order.person == person.id:
+                    order.erased()
+        if self.hands is not None and self.hands.subject_id == person.id:
+            with pytest.raises(StateConflict):  # a worker may still have the photo before it
+                self.run(certified())
+            self.the_worker_delivers()
+        document = self.run(certified())
+        person.certificate = person.certificate or document
+
+    # --- retention
+
+    @precondition(lambda self: any(any(person.shelves) for person in self.people))
+    @rule(number=Numbers, which=Numbers)
     def the_day_comes(self, number: int, which: int) -> None:
-        """One photo reaches its day; the sweep takes it and no other."""
-        person, photo_id = self.some_photo(number, which)
+        """One picture or file reaches its day; the sweep takes it and no other."""
+        person = self.one(number, lambda person: any(person.shelves))
+        everything = sorted(
+            ((item, table) for table, shelf in zip(SHELVES, person.shelves, strict=True) for item in shelf),
+            key=lambda one: one[0],
+        )
+        item, table = everything[which % len(everything)]
 
         async def work(session: Any) -> None:
-            photo = (await session.exec(select(Photo).where(Photo.id == photo_id))).one()
-            photo.expires_at = now() - timedelta(seconds=1)
-            session.add(photo)
+            over = {"expires_at": now() - timedelta(seconds=1)}
+            row = (await session.exec(update(table).where(col(table.id) == item).values(**over).returning(table))).one()
+            named = named_by(row[0])
+            await session.exec(update(Asset).where(col(Asset.id).in_(named)).values(**over))
 
         self.within(work)
         self.run(sweep(self.parts.database, self.parts.store))
-        if person.hold is None:
-            person.photos[photo_id] = False
+        if person.hold is None or table is PersonExport:
+            person.forget(item)
         else:
-            person.overdue.add(photo_id)
+            person.overdue.add(item)
+
+    @precondition(lambda self: self.people)
+    @rule()
+    def photos_are_kept_for_an_hour(self) -> None:
+        """The term is made as short as it can be, and two hours later what was foretold has happened."""
+        there = {
+            person.id: sum(person.photos.values()) for person in self.people if not person.erased and person.photos
+        }
+        held = sum(there.get(person.id, 0) for person in self.people if person.hold is not None)
+
+        async def shorten(session: Any) -> retention.Simulation:
+            asked = await retention.simulate(
+                session,
+                tenant_id=self.platform.tenant_id,
+                data_class=DataClass.PHOTO,
+                seconds=int(SHORTEST.total_seconds()),
+                actor="test",
+            )
+            await retention.change_policy(
+                session,
+                tenant_id=self.platform.tenant_id,
+                data_class=DataClass.PHOTO,
+                seconds=asked.seconds,
+                version=asked.policy.version,
+                actor="test",
+                simulation_id=asked.id,
+            )
+            return asked
+
+        async def later() -> None:
+            with frozen_at(now() + timedelta(hours=2)):
+                async with self.parts.database.tenant(self.platform.tenant_id) as session:
+                    said = await shorten(session)
+                assert (said.kept, said.held, said.deletes_now) == (sum(there.values()), held, said.kept - held)
+                assert (await sweep(self.parts.database, self.parts.store))["erase:photo"] == said.deletes_now
+
+        self.run(later())
+        for person in self.people:
+            if person.hold is None:
+                person.photos = dict.fromkeys(person.photos, False)
+        self.within(self._as_long_as_before)
+
+    async def _as_long_as_before(self, session: Any) -> None:
+        known = await policy.policy(session, self.platform.tenant_id, DataClass.PHOTO)
+        await retention.change_policy(
+            session,
+            tenant_id=self.platform.tenant_id,
+            data_class=DataClass.PHOTO,
+            seconds=int(policy.RULES[DataClass.PHOTO].default.total_seconds()),
+            version=known.version,
+            actor="test",
+        )
 
     @precondition(lambda self: any(not person.erased and person.hold is None for person in self.people))
-    @rule(number=st.integers(0, 2))
+    @rule(number=Numbers)
     def is_held(self, number: int) -> None:
-        able = [person for person in self.people if not person.erased and person.hold is None]
-        person = able[number % len(able)]
+        person = self.one(number, lambda person: not person.erased and person.hold is None)
         until = now() + timedelta(days=30)
 
         async def work(session: Any) -> UUID:
@@ -256,146 +394,55 @@ class Lives(RuleBasedStateMachine):
         person.hold = self.within(work)
 
     @precondition(lambda self: any(person.hold for person in self.people))
-    @rule(number=st.integers(0, 2))
+    @rule(number=Numbers)
     def is_let_go(self, number: int) -> None:
-        able = [person for person in self.people if person.hold is not None]
-        person = able[number % len(able)]
+        person = self.one(number, lambda person: person.hold is not None)
         hold_id = person.hold
         assert hold_id is not None
         self.within(lambda session: holds.release(session, hold_id, actor="test"))
         person.hold = None
         self.run(sweep(self.parts.database, self.parts.store))
-        for photo_id in person.overdue:
-            person.photos[photo_id] = False
+        for item in person.overdue:
+            person.forget(item)
         person.overdue.clear()
 
-    @precondition(lambda self: self.people)
-    @rule(number=st.integers(0, 2))
-    def erases(self, number: int) -> None:
-        person = self.one(number)
-
-        async def work() -> bytes | None:
-            tenant_id = self.platform.tenant_id
-            async with self.parts.database.tenant(tenant_id) as session:
-                await erase.begin(session, self.parts.keyring, subject_id=person.id, actor="test")
-            await erase.finish(self.parts.database, self.parts.store, tenant_id=tenant_id, subject_id=person.id)
-            with frozen_at(now() + timedelta(seconds=6)):
-                issued = await certify.certify(
-                    self.parts.database, self.parts.store, tenant_id=tenant_id, subject_id=person.id
-                )
-            return issued.document
-
-        if person.hold is not None:
-            with pytest.raises(LegalHoldStands):
-                self.run(work())
-            return
-        document = self.run(work())
-        assert document is not None
-        person.certificate = person.certificate or document
-        person.erased = True
+    # --- backup
 
     @precondition(lambda self: self.people)
     @rule()
     def backs_up(self) -> None:
         place = self.ground.folder / uuid4().hex
         self.run(take(self.parts.settings.database, self.parts.store.objects, self.parts.tombstones, into=place))
-        self.backup = (place, [person.copy() for person in self.people])
+        self._keep_backup(place, self.people, self.orders)
+
+    def _keep_backup(self, place: Path, people: list[Person], orders: dict[UUID, Order]) -> None:
+        if self.backup is not None and self.backup[0] != place:
+            shutil.rmtree(self.backup[0])
+        self.backup = (
+            place,
+            [person.copy() for person in people],
+            {job_id: order.copy() for job_id, order in orders.items()},
+        )
 
     @precondition(lambda self: self.backup is not None)
     @rule()
     def is_restored(self) -> None:
         assert self.backup is not None
-        place, then = self.backup
+        place, people, orders = self.backup
         self.run(restore(self.parts.settings, source=place))
-        later = {person.id: person for person in self.people}
-        for person in then:
-            known = later[person.id]
-            person.erased = known.erased
-            person.certificate = known.certificate
-            # Whoever was erased, or lost a photo, was held by nobody any more; a hold that was let go comes back.
-            lost = any(there and not known.photos[photo] for photo, there in person.photos.items())
-            if known.erased or lost:
-                person.hold = None
-            # What was taken back or deleted since stays so; what was given since is lost and must be asked again.
-            person.granted &= known.granted
-            person.photos = {photo: there and known.photos[photo] for photo, there in person.photos.items()}
-        self.people = then
-        self.backup = (place, [person.copy() for person in then])
+        self.people = [person.restored(self.known(person.id)) for person in people]
+        self.orders = orders
+        for order in orders.values():
+            if self.known(order.person).erased and not order.cancelled:
+                order.erased()
+        self._keep_backup(place, self.people, orders)
+        # A worker that has a job goes on if the backup knows of it; if it was given out only then, nobody has it now.
+        for job_id, order in orders.items():
+            if order.state == "running" and (self.hands is None or self.hands.job_id != job_id):
+                self._dies(job_id)
+        if self.hands is not None and (self.hands.job_id not in orders or orders[self.hands.job_id].state != "running"):
+            self.hands = None
         self.seen, self.kept = (0, 0, 0), None
-
-    def some_photo(self, number: int, which: int) -> tuple[Person, UUID]:
-        able = [person for person in self.people if person.photos]
-        person = able[number % len(able)]
-        return person, sorted(person.photos)[which % len(person.photos)]
-
-    @invariant()
-    def the_service_says_what_the_model_says(self) -> None:
-        for person in getattr(self, "people", ()):
-            self.run(self._look_at(person))
-
-    async def _look_at(self, person: Person) -> None:
-        parts, tenant_id = self.parts, self.platform.tenant_id
-        async with parts.database.tenant(tenant_id) as session:
-            assets = (await session.exec(select(Asset).where(Asset.subject_id == person.id))).all()
-            there = {
-                photo.id: asset
-                for photo in (await session.exec(select(Photo).where(Photo.subject_id == person.id))).all()
-                for asset in assets
-                if photo.asset_id == asset.id
-            }
-            allowed = True
-            try:
-                await consent.require(session, person.id, *BOTH)
-            except (ConsentRequired, Gone):
-                allowed = False
-            row = await session.get_one(Subject, person.id)
-        if person.erased:
-            assert not await parts.keyring.holds_subject_key(tenant_id, person.id)
-            with pytest.raises(Gone):
-                await subjects.reveal(parts.keyring, row)
-        else:
-            assert allowed == (person.granted >= BOTH)
-            assert (await subjects.reveal(parts.keyring, row)).display_name == "Canary Q. Personname"
-        assert set(there) == set(person.photos)
-        for photo_id, asset in there.items():
-            if person.photos[photo_id] and not person.erased:
-                assert await parts.store.read(asset) == PHOTO
-            else:
-                with pytest.raises(LikenessError):
-                    await parts.store.read(asset)
-                assert not await parts.store.objects.present(asset.object_name)
-
-    @invariant()
-    def ledger_and_log_only_grow(self) -> None:
-        if not getattr(self, "people", None):
-            return
-
-        async def counted(session: Any) -> tuple[int, int, int]:
-            entries = (await session.exec(select(func.count()).select_from(Consent))).one()
-            leaves = (await session.exec(select(func.count()).select_from(AuditEntry))).one()
-            size = (await session.exec(select(AuditTree.size))).first() or 0
-            return entries, leaves, size
-
-        self.run(checkpoints.sequence(self.parts.database, self.parts.keyring, tenant_id=self.platform.tenant_id))
-        counts = self.within(counted)
-        assert all(later >= earlier for later, earlier in zip(counts, self.seen, strict=True))
-        self.seen = counts
-        if self.kept is not None and self.kept[0] < counts[2]:
-            old, root = self.kept
-            proved = self.within(lambda session: log.consistency(session, old=old))
-            verifier.check_consistency(old, root, proved.later.size, proved.later.root_hash, proved.proof)
-        newest = self.within(log.checkpoint)
-        self.kept = (newest.size, newest.root_hash)
-
-    def teardown(self) -> None:
-        if not hasattr(self, "people"):
-            return
-        keys = verifier.read_keys(self.run(published(self.parts)))
-        for person in self.people:
-            if person.certificate is not None:
-                assert verifier.verify(person.certificate, keys)
-        if self.backup is not None:
-            shutil.rmtree(self.backup[0], ignore_errors=True)
 
 
 def test_thousands_of_lives_keep_every_promise(
