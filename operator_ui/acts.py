@@ -42,6 +42,27 @@ def act(
     return None
 
 
+def seen_version(key: str, version: int, *, what: str, stands: str) -> int:
+    """The version that a form was opened on, which its change will name.
+
+    Where somebody else changed it since, that is said, and the operator goes on from there with a click: what they
+    typed stays. key: of the form, in the session's state. stands: how it is now, in a few words.
+    """
+    seen: int = st.session_state.setdefault(f"{key}-version", version)
+    if seen == version:
+        return seen
+    with st.container(border=True):
+        st.warning(
+            f"Somebody changed {what} meanwhile: version {version} stands now, and you saw version {seen}. "
+            f"Now: {plain(stands)}. What you typed is kept; decide again.",
+            icon=":material/sync_problem:",
+        )
+        if st.button("I have seen it, go on from there", key=f"{key}-go-on"):
+            st.session_state[f"{key}-version"] = version
+            st.rerun()
+    return seen
+
+
 def say(text: str, *, waits: bool = False) -> None:
     """Leave word for the next run of the page."""
     st.session_state[_SAID] = (text, waits)

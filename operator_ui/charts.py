@@ -1,6 +1,6 @@
 """Charts, in one palette and with one voice. Each says in words what it shows, for whoever does not see it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -11,6 +11,11 @@ from operator_ui.theme import BLUE, GRAY, SERIES
 
 _TIME = alt.Axis(title=None, format="%-d %b", labelOverlap="greedy", tickCount=8, grid=False)
 _HOUR = alt.Axis(title=None, format="%H:%M", labelOverlap="greedy", tickCount=8, grid=False)
+
+
+def _from_nothing(values: Iterable[float]) -> alt.Scale:
+    """A scale from zero; to one if there is nothing but zeros, since an axis without a length is labelled NaN."""
+    return alt.Scale(zero=True) if any(values) else alt.Scale(domain=[0, 1])
 
 
 def hours(
@@ -55,7 +60,13 @@ def _bars(
         .mark_bar(cornerRadiusTopLeft=1, cornerRadiusTopRight=1)
         .encode(
             x=alt.X("at:T", timeUnit=time_unit, axis=axis, scale=alt.Scale(type="utc")),
-            y=alt.Y("value:Q", title=unit, axis=alt.Axis(tickCount=4, format="~s", tickMinStep=1), stack="zero"),
+            y=alt.Y(
+                "value:Q",
+                title=unit,
+                axis=alt.Axis(tickCount=4, format="~s", tickMinStep=1),
+                stack="zero",
+                scale=_from_nothing(row["value"] for row in long),
+            ),
             color=colour,
             tooltip=[
                 alt.Tooltip("at:T", title="UTC", format="%-d %b %Y, %H:%M"),
@@ -117,7 +128,12 @@ def lines(
         .mark_line(strokeWidth=2, interpolate="monotone")
         .encode(
             x=alt.X("at:T", axis=_TIME, scale=alt.Scale(type="utc")),
-            y=alt.Y("value:Q", title=unit, axis=alt.Axis(tickCount=4, format="~s")),
+            y=alt.Y(
+                "value:Q",
+                title=unit,
+                axis=alt.Axis(tickCount=4, format="~s"),
+                scale=_from_nothing(row["value"] for row in long),
+            ),
             color=alt.Color(
                 "series:N",
                 scale=alt.Scale(domain=names, range=list(SERIES[: len(names)])),
@@ -154,7 +170,9 @@ def curve(
         .mark_area(line={"color": BLUE, "strokeWidth": 2}, color=BLUE, opacity=0.18, interpolate="step-after")
         .encode(
             x=alt.X("x:Q", title=x_title, axis=alt.Axis(tickCount=8, format="~s", grid=False)),
-            y=alt.Y("y:Q", title=y_title, axis=alt.Axis(tickCount=4, format="~s")),
+            y=alt.Y(
+                "y:Q", title=y_title, axis=alt.Axis(tickCount=4, format="~s"), scale=_from_nothing(frame.get("y", ()))
+            ),
             tooltip=[
                 alt.Tooltip("x:Q", title=x_title, format=","),
                 alt.Tooltip("y:Q", title=y_title, format=","),

@@ -167,8 +167,6 @@ def _forecast(quota: QuotaDetail) -> None:
 def _change(quota: QuotaDetail) -> None:
     allowed = may("admin")
     key = f"quota-{quota.tenant}"
-    # What the person saw when they began: a change is made to that version, or refused.
-    seen = st.session_state.setdefault(f"{key}-version", quota.version)
     one, two, three = st.columns(3)
     credits_ = one.number_input("Credits", min_value=0, value=quota.credits, step=100, key=f"{key}-credits")
     cap = two.number_input(
@@ -181,12 +179,9 @@ def _change(quota: QuotaDetail) -> None:
     wanted = {"credits": int(credits_), "concurrency": int(cap) or None, "weight": float(weight)}
     before = {"credits": quota.credits, "concurrency": quota.concurrency, "weight": quota.weight}
     changed = {name: value for name, value in wanted.items() if value != before[name]}
-    if seen != quota.version:
-        st.warning(
-            f"Somebody changed these limits since you opened them: they are at version {quota.version} now, and you "
-            f"saw version {seen}. Look at the history, then decide again.",
-            icon=":material/sync_problem:",
-        )
+    cap_now = "no cap" if quota.concurrency is None else words.counted(quota.concurrency, "job") + " at once"
+    stands = f"{words.count(quota.credits)} credits, {cap_now}, weight {quota.weight:g}"
+    seen = acts.seen_version(key, quota.version, what="these limits", stands=stands)
     if not changed:
         st.caption("Change a number to see what it would mean. Nothing is saved before you say so.")
     else:

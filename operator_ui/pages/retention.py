@@ -92,20 +92,16 @@ def _upcoming(found: Retention) -> None:
 def _change(tenant: str, term: Term) -> None:
     """A new term: what it would delete is shown before it can be saved."""
     key = f"retention-{tenant}-{term.data_class}"
-    seen = st.session_state.setdefault(f"{key}-version", term.version)
     with st.container(border=True):
-        section(words.title(term.data_class), f"{term.goes} {term.stays}")
+        section(words.title(term.data_class), f"Goes: {term.goes} Stays: {term.stays}")
         least, most = max(1, -(-term.minimum_seconds // _DAY)), max(1, term.maximum_seconds // _DAY)
         days = st.number_input(
             "Keep for days", min_value=least, max_value=most, value=min(max(term.seconds // _DAY, least), most), step=1,
             key=f"{key}-days", help=f"{least} to {most:,} days.",
         )  # fmt: skip
         seconds = int(days) * _DAY
-        if seen != term.version:
-            st.warning(
-                "Somebody changed this term since you opened it. Look at the table below, then decide again.",
-                icon=":material/sync_problem:",
-            )
+        stands = f"kept for {words.span(term.seconds)}"
+        seen = acts.seen_version(key, term.version, what="this term", stands=stands)
         if seconds != term.seconds:
             _simulated(tenant, term, seconds)
         reason = st.text_input("Reason", key=f"{key}-reason", max_chars=500, placeholder="Kept with the proposal")

@@ -158,12 +158,22 @@ async def test_of_two_operators_who_change_one_quota_the_second_is_told_and_lose
         await first.page.get_by_role("button", name="Save").click()
         await first.sees(re.compile("are changed"))
         await _number(second.page, "Credits", 90)
-        await second.sees(re.compile("Somebody changed these limits since you opened them"))
+        await second.sees(re.compile("Somebody changed these limits meanwhile.*Now: 70 credits"))
         await second.page.get_by_role("button", name="Save").click()
-        await second.sees(re.compile("decide again|Reload to see"))
+        await second.sees(re.compile("Somebody else was faster"))
         assert await second.page.get_by_label("Credits", exact=True).input_value() == "90"
+        found = await stage.api(first.headers, "GET", f"/operator/v1/quotas/{tenant}")
+        assert found.json()["credits"] == 70
+        # Having seen it, they may go on without typing anything again.
+        go_on = second.page.get_by_role("button", name="I have seen it, go on from there")
+        await go_on.click()
+        await expect(go_on).to_be_hidden(timeout=PATIENCE)
+        await second.still()
+        assert await second.page.get_by_label("Credits", exact=True).input_value() == "90"
+        await second.page.get_by_role("button", name="Save").click()
+        await second.sees(re.compile("are changed"))
     found = await stage.api(first.headers, "GET", f"/operator/v1/quotas/{tenant}")
-    assert found.json()["credits"] == 70
+    assert found.json()["credits"] == 90
 
 
 async def test_a_viewer_sees_everything_operational_and_is_offered_nothing(stage: Stage) -> None:

@@ -16,7 +16,7 @@ from core.rights.models import Departure
 from core.tenants import service as tenants
 from core.webhooks.models import Event
 from tests import scenes
-from tests.operator_ui.stage import PATIENCE, Stage
+from tests.operator_ui.stage import PATIENCE, Stage, Visit
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -247,6 +247,79 @@ async def test_a_term_that_deletes_more_is_simulated_then_shortened_by_two_peopl
         await second.sees("Approved, and done.")
         (kept,) = [one for one in (await _terms(stage, first.headers, where)) if one["data_class"] == "photo"]
         assert kept["seconds"] == 2 * 86_400
+
+
+async def test_of_two_officers_who_change_one_term_the_second_is_told_and_goes_on_from_there(stage: Stage) -> None:
+    platform = await scenes.a_platform(stage.parts)
+    tenant = public(Prefix.TENANT, platform.tenant_id)
+    where = f"/operator/v1/retention/{tenant}"
+    async with (
+        stage.visit(Role.PRIVACY_OFFICER, name="First") as first,
+        stage.visit(Role.PRIVACY_OFFICER, name="Second") as second,
+    ):
+        for visit in (first, second):
+            await visit.open(f"/retention?tenant={tenant}&class=headshot", "Retention")
+            await expect(visit.page.get_by_label("Keep for days", exact=True)).to_have_value("30", timeout=PATIENCE)
+        for visit, days in ((first, "40"), (second, "60")):
+            save = visit.page.get_by_role("button", name="Save this term")
+            await visit.types("Keep for days", days)
+            await visit.types("Reason", "They asked for more", until=save)
+            await save.click()
+            if visit is first:
+                await visit.sees(re.compile("kept for 40 days from now on"))
+        await second.sees(re.compile("Somebody changed this term meanwhile.*Now: kept for 40 d"))
+        (kept,) = [one for one in (await _terms(stage, first.headers, where)) if one["data_class"] == "headshot"]
+        assert kept["seconds"] == 40 * 86_400
+        go_on = second.page.get_by_role("button", name="I have seen it, go on from there")
+        await go_on.click()
+        await expect(go_on).to_be_hidden(timeout=PATIENCE)
+        await second.still()
+        assert await second.page.get_by_label("Keep for days", exact=True).input_value() == "60"
+        assert await second.page.get_by_label("Reason", exact=True).input_value() == "They asked for more"
+        await save.click()
+        await second.sees(re.compile("kept for 60 days from now on"))
+        assert first.trouble == second.trouble == []
+    (kept,) = [one for one in (await _terms(stage, first.headers, where)) if one["data_class"] == "headshot"]
+    assert (kept["seconds"], kept["version"]) == (60 * 86_400, 2)
+
+
+async def test_a_smaller_plan_takes_one_person_and_a_greater_one_two(stage: Stage) -> None:
+    platform = await scenes.a_platform(stage.parts)
+    tenant = public(Prefix.TENANT, platform.tenant_id)
+
+    async def plan(headers: dict[str, str]) -> str:
+        found: str = (await stage.api(headers, "GET", f"/operator/v1/tenants/{tenant}")).json()["plan"]
+        return found
+
+    async with stage.visit(name="First") as first, stage.visit(name="Second") as second:
+        before = await plan(first.headers)
+        await first.open(f"/tenants?tenant={tenant}", "Tenants")
+        await first.page.get_by_role("button", name="Plan …").click()
+        await _chooses_plan(first, "Trial")
+        await first.page.get_by_role("button", name="Save the plan").click()
+        await first.sees("Some Platform has the plan trial.")
+        assert (before, await plan(first.headers)) == ("standard", "trial")
+        await first.open(f"/tenants?tenant={tenant}", "Tenants")
+        await first.page.get_by_role("button", name="Plan …").click()
+        await _chooses_plan(first, "Enterprise")
+        propose = first.page.get_by_role("button", name="Propose the plan")
+        await expect(propose).to_be_disabled()
+        await first.types("Reason for the plan", "They open three offices", until=propose)
+        await propose.click()
+        await first.sees(re.compile("Nothing has changed yet: this needs a second person"))
+        assert await plan(first.headers) == "trial"
+        await second.open("/approvals", "Approvals")
+        refuse = second.page.get_by_role("button", name="Refuse")
+        await second.types("Your reason", "They have not signed", until=refuse)
+        await refuse.click()
+        await second.sees(re.compile("Refused"))
+        assert await plan(first.headers) == "trial"
+
+
+async def _chooses_plan(visit: Visit, name: str) -> None:
+    await visit.page.get_by_label("New plan", exact=True).click()
+    await visit.page.get_by_role("option", name=name, exact=True).click()
+    await visit.still()
 
 
 async def _terms(stage: Stage, headers: dict[str, str], where: str) -> list[dict[str, Any]]:
