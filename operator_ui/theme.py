@@ -28,6 +28,7 @@ _CSS: Final = """
   [class*="st-key-lk-figures-2-"] { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   [class*="st-key-lk-figures-3-"] { grid-template-columns: repeat(3, minmax(0, 1fr)); }
   [class*="st-key-lk-figures-"] > * { min-width: 0 !important; width: auto !important; max-width: none !important; }
+  [data-testid^="stBaseButton-primary"]:enabled { color: light-dark(#ffffff, #10161a); }
   h1 { padding: 0 0 .1rem !important; }
   .lk-ended { padding: .8rem 1rem; border: 1px solid #c78a2c; border-radius: 6px; background: rgb(199 138 44 / .12); }
   .lk-ended a { text-decoration: underline; }

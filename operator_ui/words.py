@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 Tone = Literal["red", "orange", "green", "blue", "gray"]
 
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86_400, 365 * 86_400
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=@/\"'])")
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -43,13 +43,15 @@ def day(at: datetime | None, *, none: str = "–") -> str:
 
 
 def span(seconds: float | timedelta | None, *, none: str = "–") -> str:
-    """A length of time in at most two units: 350 ms, 4.2 s, 3 min 20 s, 2 h 5 min, 3 d 4 h, 45 d."""
+    """A length of time in at most two units: 350 ms, 4.2 s, 3 min 20 s, 2 h 5 min, 3 d 4 h, 45 d, 3 y (of 365 d)."""
     if seconds is None:
         return none
     left = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
     if left < 10:  # noqa: PLR2004 (below ten seconds a tenth still says something)
         return f"{left * 1000:.0f} ms" if left < 1 else f"{left:.1f} s"
     whole = round(left)
+    if whole >= _YEAR and whole % _YEAR == 0:
+        return f"{whole // _YEAR} y"
     if whole < _MINUTE or whole >= 10 * _DAY:
         return f"{whole} s" if whole < _MINUTE else f"{whole // _DAY} d"
     units = ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE, "min", 1, "s"))

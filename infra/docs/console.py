@@ -73,6 +73,9 @@ async def _photograph(instance: Supervisor, parts: Parts) -> None:
                 await page.goto(instance.console_url + path)
                 await page.locator("h1").first.wait_for(timeout=60_000)
                 await page.wait_for_function(_DRAWN, timeout=60_000)
+                if name == "retention":  # what another term would delete
+                    await page.get_by_label("Keep for days", exact=True).fill("14")
+                    await page.get_by_label("Keep for days", exact=True).press("Tab")
                 print(f"{name}{suffix}: {perf_counter() - began:.1f} s to its content", flush=True)  # noqa: T201
                 await page.wait_for_timeout(2500)
                 await page.screenshot(path=FOLDER / f"{name}{suffix}.png")
@@ -142,7 +145,7 @@ async def _shown(api: object) -> dict[str, str]:
         "jobs": f"/jobs?job={await first('jobs', state='done')}",
         "quotas": f"/quotas?tenant={tenant}",
         "tenants": f"/tenants?tenant={tenant}",
-        "retention": f"/retention?tenant={tenant}",
+        "retention": f"/retention?tenant={tenant}&class=headshot",
         "keys": f"/keys?tenant={tenant}",
         "audit": f"/audit?tenant={tenant}&entry={entry}",
         **{name: f"/{name}" for name in PLAIN},

@@ -13,6 +13,7 @@ from operator_ui.pages.erasures import KEYS_PATH
 from operator_ui.session import api, may, needs, troubles
 from operator_ui.tables import Column, export, table
 from operator_ui.views.acts import Act, ActPage
+from operator_ui.views.operators import OperatorPage
 
 _PAGE = "acts"
 _ROLES: Final = ("support", "privacy_officer", "admin")
@@ -22,10 +23,11 @@ _COLUMNS: Final = {
     "number": Column("No.", "number"),
     "at": Column("When", "time"),
     "kind": Column("What", width="medium"),
-    "actor": Column("Who", width="medium"),
+    "who": Column("Who", width="medium"),
     "tenant": Column("Tenant", width="medium"),
     "facts": Column("Facts", width="large"),
     "digest": Column("Digest", width="medium"),
+    "actor": Column("Actor", width="medium"),
 }
 
 
@@ -35,8 +37,9 @@ def show() -> None:
     if not may(*_ROLES):
         nothing("This page is for support, privacy officers and admins.")
         return
-    names = filters.tenants()
-    tenant = filters.choose("tenant", "Concerning", names, page=_PAGE)
+    tenants = filters.tenants()
+    names = tenants | _operators()
+    tenant = filters.choose("tenant", "Concerning", tenants, page=_PAGE)
     before = _before(tenant)
     page = api().read("acts", ActPage, tenant=tenant, before=before[-1], limit=_SHOWN)
     if not tenant:
@@ -94,15 +97,24 @@ def _every(caller: Any, tenant: str) -> list[Act]:
     return found
 
 
+def _operators() -> dict[str, str]:
+    """The names of operators, also of those who left, by the name that the log gives them; to whoever may see them."""
+    if not may("privacy_officer", "admin"):
+        return {}
+    pages = api().every("operators", OperatorPage, most=_MOST)
+    return {f"operator:{one.id.partition('_')[2]}": one.name for page in pages for one in page.data}
+
+
 def _row(one: Act, names: dict[str, str]) -> dict[str, Any]:
     return {
         "number": one.number,
         "at": one.recorded_at,
         "kind": one.kind,
-        "actor": one.actor,
+        "who": names.get(one.actor, words.title(one.actor) if ":" not in one.actor else one.actor),
         "tenant": None if one.tenant is None else names.get(one.tenant, one.tenant),
         "facts": ", ".join(f"{name} {value}" for name, value in one.facts.items()),
         "digest": one.digest,
+        "actor": one.actor,
     }
 
 

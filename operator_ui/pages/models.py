@@ -115,7 +115,7 @@ def _models() -> None:
             "name": Column("Model", width="medium"),
             "pipeline": Column("Pipeline", width="medium"),
             "size": Column("Size"),
-            "added": Column("Pinned"),
+            "added": Column("Pinned", "time"),
             "workers": Column("Known to", "number", help="Living workers in whose registry it is."),
             "loaded": Column("Loaded by", "number"),
             "digest": Column("SHA-256"),

@@ -57,9 +57,10 @@ def _alerts(found: Now) -> None:
     for alert in found.alerts:
         critical = alert.severity == "critical"
         sign, tone = (":material/error:", "red") if critical else (":material/warning:", "orange")
-        said = f"**{words.title(alert.severity)}** · {words.plain(alert.text)} :gray-badge[{words.count(alert.count)}]"
+        badge = f":{tone}-badge[{sign} {words.title(alert.severity)}]"
+        said = f"{badge} {words.plain(alert.text)} :gray-badge[{words.count(alert.count)}]"
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(f":{tone}[{sign}] {said}", width="content")
+            st.markdown(said, width="content")
             if page := _PAGES.get(alert.code):
                 links(**{page: {}})
 

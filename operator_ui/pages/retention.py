@@ -84,7 +84,7 @@ def _upcoming(found: Retention) -> None:
         days.setdefault(at, {"at": at})[one.data_class] = one.count
     total = sum(one.count for one in found.upcoming)
     charts.days(
-        list(days.values()), at="at", series={kind: words.title(kind) for kind in kinds}, unit="go",
+        list(days.values()), at="at", series={kind: words.title(kind) for kind in kinds}, unit="that go",
         said=f"Bars per day of what goes: {total} within thirty days.",
     )  # fmt: skip
 

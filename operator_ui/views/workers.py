@@ -50,7 +50,7 @@ class Model(Struct, frozen=True, kw_only=True):
     digest: str
     pipeline: str
     bytes: int
-    added_at: str
+    added_at: datetime
     workers: list[str] = []
     loaded_by: list[str] = []
 
