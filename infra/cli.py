@@ -140,6 +140,14 @@ def tenant_erase(
     typer.echo(f"The certificate is {certificate}; check it with `likeness verify-certificate {certificate}`.")
 
 
+@tenant_app.command("stay")
+def tenant_stay(tenant: Annotated[str, typer.Argument(help="Its id, ten_…")]) -> None:
+    """Call off the erasure of a tenant whose keys were not destroyed yet, held back by a legal hold for example."""
+    from infra.backup.commands import keep_tenant
+
+    typer.echo(f"It stays, and is {_run(keep_tenant(Home.from_environment(), tenant=tenant))} as before.")
+
+
 @tenant_app.command("second-part")
 def tenant_second_part(
     tenant: Annotated[str, typer.Argument(help="Its id, ten_…")],

@@ -43,12 +43,17 @@ def _about(proposal: Proposal) -> UUID:
 
 
 async def change_state(session: AsyncSession, tenant_id: UUID, state: TenantState, *, actor: str) -> None:
-    """Suspend or resume, in an operator session of that tenant. The tenant hears of it."""
+    """Suspend or resume, in an operator session of that tenant. The tenant hears of it.
+
+    A tenant that goes on is not leaving any more; raises `StateConflict` when its keys are destroyed.
+    """
     tenant = await session.get(Tenant, tenant_id, with_for_update=True)
     if tenant is None:
         raise NotFound
     if tenant.state == state.value:
         return
+    if state is TenantState.ACTIVE:
+        await leave.call_off(session, tenant_id)
     tenant.state = state.value
     session.add(tenant)
     await session.flush()

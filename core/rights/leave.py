@@ -18,6 +18,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -103,19 +104,33 @@ async def suspend(database: Database, *, tenant_id: UUID, actor: str) -> Departu
         return departure
 
 
-async def stay(database: Database, *, tenant_id: UUID, actor: str) -> None:
+async def stay(database: Database, *, tenant_id: UUID, actor: str) -> TenantState:
     """Call it off, as long as the keys live: the tenant is what it was before, active or suspended.
 
     Raises NotFound, and StateConflict when the keys are destroyed.
     """
     async with database.tenant(tenant_id) as session:
-        departure = await held(session, tenant_id)
-        if departure.state != DepartureState.LEAVING:
-            raise StateConflict("The tenant's keys are destroyed: nothing brings it back.")
         # The state first: cut off here, it is still known what to go back to.
-        before = TenantState(departure.state_before)
+        before = TenantState((await _require_keys(session, tenant_id)).state_before)
         await tenants.set_state(database, tenant_id=tenant_id, state=before, actor=actor)
-        await session.delete(departure)
+        await call_off(session, tenant_id)
+    return before
+
+
+async def call_off(session: AsyncSession, tenant_id: UUID) -> None:
+    """Forget that the tenant was to leave, in the caller's transaction; nothing, where it was not.
+
+    Raises StateConflict when the keys are destroyed.
+    """
+    with suppress(NotFound):
+        await session.delete(await _require_keys(session, tenant_id))
+
+
+async def _require_keys(session: AsyncSession, tenant_id: UUID) -> Departure:
+    departure = await held(session, tenant_id)
+    if departure.state != DepartureState.LEAVING:
+        raise StateConflict("The tenant's keys are destroyed: nothing brings it back.")
+    return departure
 
 
 async def note_archive(database: Database, *, tenant_id: UUID, sha256: str, actor: str) -> Departure:

@@ -98,10 +98,7 @@ async def backups(home: Home, *, prune: bool, forget: str | None) -> dict[str, A
 
 async def erase_tenant(home: Home, *, tenant: str, archive_into: Path | None, say: Say) -> dict[str, Any]:
     """Let a tenant leave, to the end. archive_into: a file that does not exist yet; None takes nothing along."""
-    try:
-        tenant_id = parse(Prefix.TENANT, tenant)
-    except NotFound:
-        raise LocalError("That is no tenant's id: it begins with ten_.") from None
+    tenant_id = _id_of(tenant)
     async with instance(home, alone=False) as settings, open_parts(settings) as parts:
         try:
             departure = await leave.suspend(parts.database, tenant_id=tenant_id, actor="operator")
@@ -122,7 +119,9 @@ async def erase_tenant(home: Home, *, tenant: str, archive_into: Path | None, sa
                 without_archive=archive_into is None,
             )
         except LegalHoldStands as held:
-            raise LocalError(f"{held.detail} {held.remedy} The tenant stays suspended meanwhile.") from None
+            raise LocalError(
+                f"{held.detail} {held.remedy} It stays suspended meanwhile; `likeness tenant stay` calls it off."
+            ) from None
         say("every key is destroyed: nothing of this tenant can be read any more")
         while True:
             try:
@@ -142,12 +141,21 @@ async def erase_tenant(home: Home, *, tenant: str, archive_into: Path | None, sa
     }
 
 
+async def keep_tenant(home: Home, *, tenant: str) -> str:
+    """Call off what `erase_tenant` began, as long as the keys live. Returns the state that the tenant is back in."""
+    tenant_id = _id_of(tenant)
+    async with instance(home, alone=False) as settings, open_parts(settings) as parts:
+        try:
+            return (await leave.stay(parts.database, tenant_id=tenant_id, actor="operator")).value
+        except NotFound:
+            raise LocalError("This tenant is not leaving.") from None
+        except StateConflict as late:
+            raise LocalError(late.detail) from None
+
+
 async def second_part(home: Home, *, tenant: str) -> bytes:
     """The second part of the certificate of a tenant that left: that no backup holds its keys any more."""
-    try:
-        tenant_id = parse(Prefix.TENANT, tenant)
-    except NotFound:
-        raise LocalError("That is no tenant's id: it begins with ten_.") from None
+    tenant_id = _id_of(tenant)
     async with instance(home, alone=False) as settings, open_parts(settings) as parts:
         try:
             async with parts.database.tenant(tenant_id) as session:
@@ -157,3 +165,10 @@ async def second_part(home: Home, *, tenant: str) -> bytes:
                 "There is none yet. It comes once the copies of the key store from before are past their time and"
                 " known to be gone; `likeness backups` lists them."
             ) from None
+
+
+def _id_of(tenant: str) -> UUID:
+    try:
+        return parse(Prefix.TENANT, tenant)
+    except NotFound:
+        raise LocalError("That is no tenant's id: it begins with ten_.") from None

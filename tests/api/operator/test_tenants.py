@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import pytest
 from sqlmodel import select
 
+from core.errors import NotFound
 from core.queue import Lane
+from core.rights import leave
 from core.webhooks.models import Event
 from tests.api.conftest import OPERATOR_TOKEN, Api
 from tests.operating import an_operator
@@ -55,6 +58,20 @@ async def test_credits_can_be_changed_and_a_suspension_waits_for_a_second_person
     assert (read["usage"]["credits"], read["tenant"]["state"]) == (50, "suspended")
     back = await api.http.patch(path, headers=OPERATOR, json={"state": "active"})
     assert (back.status_code, back.json()["tenant"]["state"]) == (200, "active")
+
+
+async def test_one_that_was_to_leave_goes_on_only_while_its_keys_live(api: Api, platform: Platform) -> None:
+    path, tenant_id = f"/operator/v1/tenants/ten_{platform.tenant_id.hex}", platform.tenant_id
+    await leave.suspend(api.parts.database, tenant_id=tenant_id, actor="test")
+    back = await api.http.patch(path, headers=OPERATOR, json={"state": "active"})
+    assert (back.status_code, back.json()["tenant"]["state"]) == (200, "active")
+    with pytest.raises(NotFound):
+        await leave.of_tenant(api.parts.database, tenant_id)
+    await leave.suspend(api.parts.database, tenant_id=tenant_id, actor="test")
+    await leave.shred(api.parts.database, api.parts.keyring, tenant_id=tenant_id, actor="test", without_archive=True)
+    late = await api.http.patch(path, headers=OPERATOR, json={"state": "active"})
+    assert (late.status_code, "destroyed" in late.json()["detail"]) == (409, True)
+    assert (await api.http.get(path, headers=OPERATOR)).json()["tenant"]["state"] == "suspended"
 
 
 async def test_the_tenant_hears_of_its_suspension(api: Api, platform: Platform) -> None:
