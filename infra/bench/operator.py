@@ -260,7 +260,7 @@ def main() -> None:
     (asked.out / "operator.json").write_text(data + "\n", encoding="utf-8")
     print(written.split("## Plans")[0])  # noqa: T201
     failed = [page.name for page in found if whole_tables(page) or statistics.median(page.seconds) > PROMISED_SECONDS]
-    failed += [f"{name} in the browser" for name, took in seen.items() if min(took) > PROMISED_SECONDS]
+    failed += [f"{name} in the browser" for name, took in seen.items() if statistics.median(took) > PROMISED_SECONDS]
     if failed:
         sys.exit(f"not as promised: {', '.join(failed)}")
 

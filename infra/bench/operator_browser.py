@@ -11,13 +11,16 @@ from core.operators.service import Role
 from infra.docs.console import joined
 from infra.local.supervisor import Supervisor
 
-# Nothing runs, no place is held for what is still to come, and the page's heading and something below it are there.
-_COMPLETE = """() => {
+# Nothing runs, no place is held for what is still to come, and the page's own heading and something below it are there.
+_COMPLETE = """title => {
     const still = "[data-test-script-state=running], [data-testid=stSkeleton], [data-testid=stSpinner]";
     const main = document.querySelector("[data-testid=stMain]");
     const content = "[data-testid=stDataFrame], [data-testid=stMetric], [data-testid=stTable], form, button, p";
-    return main && main.querySelector("h1") && main.querySelector(content) && !document.querySelector(still);
+    const heading = main && main.querySelector("h1");
+    return heading && heading.innerText.trim() === title && main.querySelector(content)
+        && !document.querySelector(still);
 }"""
+_TROUBLE = "[data-testid=stAlertContentError], [data-testid=stException]"
 
 
 def _paths(names: dict[str, str]) -> dict[str, str]:
@@ -60,7 +63,9 @@ async def visits(instance: Supervisor, parts: Parts, names: dict[str, str], *, r
             for name, path in _paths(names).items():
                 began = perf_counter()
                 await page.goto(instance.console_url + path, wait_until="commit")
-                await page.wait_for_function(_COMPLETE, timeout=60_000)
+                await page.wait_for_function(_COMPLETE, arg="Jobs" if name == "Job" else name, timeout=60_000)
+                if trouble := await page.locator(_TROUBLE).all_inner_texts():
+                    raise RuntimeError(f"{name} was not shown: {trouble[0]}")
                 found.setdefault(name, []).append(perf_counter() - began)
         await browser.close()
     return found

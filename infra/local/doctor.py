@@ -306,6 +306,19 @@ async def _api(settings: Mapping[str, str]) -> str:
     return f"{url} is {answer.json()['status']}"
 
 
+async def _console(settings: Mapping[str, str]) -> str:
+    import httpx
+
+    url = settings.get("LIKENESS_CONSOLE_PUBLIC_URL")
+    if url is None:
+        raise NotYet("no console is named; `likeness up` brings one along")
+    async with httpx.AsyncClient(timeout=8, trust_env=False) as client:
+        answer = await client.get(f"{url}/_stcore/health")
+    if answer.status_code != httpx.codes.OK:
+        raise Unwell(f"answers {answer.status_code}", REMEDIES["console"])
+    return f"{url} can be opened"
+
+
 async def _disk(settings: Mapping[str, str]) -> str:
     url = urlsplit(settings["LIKENESS_STORAGE_URL"])
     place = Path(unquote(url.path)) if url.scheme == "file" else Path(settings["LIKENESS_HOME"])
@@ -331,6 +344,7 @@ LOOKS: dict[str, Look] = {
     "tombstones": _tombstones,
     "keys": _keys,
     "api": _api,
+    "console": _console,
     "disk": _disk,
 }
 
@@ -348,5 +362,6 @@ REMEDIES: dict[str, str] = {
     "tombstones": "Check LIKENESS_TOMBSTONES_URL. Without it nothing is erased, and a restore forgets erasures.",
     "keys": "Check LIKENESS_KEYS_URL. Without the root key nothing sealed opens: bring its backup back.",
     "api": "See the API's log, and the other lines of this table.",
+    "console": "See the console's log, and LIKENESS_CONSOLE_PUBLIC_URL: where a browser reaches it.",
     "disk": "Check that the folder can be read.",
 }

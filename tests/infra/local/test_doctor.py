@@ -60,6 +60,15 @@ async def test_the_ledger_of_tombstones_and_the_role_of_operators_are_looked_at(
     assert (await findings(tmp_path))["operators"].state is State.OFF
 
 
+async def test_a_console_that_is_named_and_does_not_answer_is_broken(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await findings(tmp_path))["console"].state is State.OFF
+    monkeypatch.setenv("LIKENESS_CONSOLE_PUBLIC_URL", "http://127.0.0.1:9")
+    found = (await findings(tmp_path))["console"]
+    assert (found.state, "log" in found.remedy) == (State.BROKEN, True)
+
+
 async def test_a_database_without_its_tables_says_to_migrate(
     settings: Settings, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
