@@ -18,6 +18,11 @@ def _from_nothing(values: Iterable[float]) -> alt.Scale:
     return alt.Scale(zero=True) if any(values) else alt.Scale(domain=[0, 1])
 
 
+def _format(values: Iterable[float]) -> str:
+    """How the numbers of an axis are written: in full, or above ten thousand with k and M."""
+    return ",~f" if max(values, default=0) < 10_000 else "~s"  # noqa: PLR2004 (five figures take too much room)
+
+
 def hours(
     rows: Sequence[Mapping[str, Any]], *, at: str, series: Mapping[str, str], unit: str, said: str, height: int = 200
 ) -> None:
@@ -63,7 +68,7 @@ def _bars(
             y=alt.Y(
                 "value:Q",
                 title=unit,
-                axis=alt.Axis(tickCount=4, format="~s", tickMinStep=1),
+                axis=alt.Axis(tickCount=4, format=_format(row["value"] for row in long), tickMinStep=1),
                 stack="zero",
                 scale=_from_nothing(row["value"] for row in long),
             ),
@@ -131,7 +136,7 @@ def lines(
             y=alt.Y(
                 "value:Q",
                 title=unit,
-                axis=alt.Axis(tickCount=4, format="~s"),
+                axis=alt.Axis(tickCount=4, format=_format(row["value"] for row in long)),
                 scale=_from_nothing(row["value"] for row in long),
             ),
             color=alt.Color(
