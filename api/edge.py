@@ -70,7 +70,7 @@ class Edge(Litestar):
         if self.state.public_url.startswith("https://"):
             headers["Strict-Transport-Security"] = _HSTS
         # Litestar answers OPTIONS for the handlers declared together; a path may have been declared in several places.
-        if scope["method"] == "OPTIONS" and message["status"] < 300:  # type: ignore[typeddict-item]  # noqa: PLR2004
+        if scope["method"] == "OPTIONS" and message["status"] < 300:  # type: ignore[typeddict-item]  # noqa: PLR2004 (a start message has a status; 2xx is allowed)
             headers["Allow"] = ", ".join(sorted(self._methods(scope.get("path_template"))))
 
     def _methods(self, template: Any) -> set[str]:

@@ -96,7 +96,7 @@ async def counts_strangers(connection: ASGIConnection[Any, Any, Any, Any], _: Ba
     host = connection.client.host if connection.client else ""
     try:
         address = ipaddress.ip_address(host)
-        host = str(ipaddress.ip_network(f"{host}/64", strict=False)) if address.version == 6 else host  # noqa: PLR2004
+        host = str(ipaddress.ip_network(f"{host}/64", strict=False)) if address.version == 6 else host  # noqa: PLR2004 (IPv6)
     except ValueError:
         pass
     who = hashlib.blake2b(host.encode(), key=_SALT, digest_size=12).hexdigest()

@@ -148,7 +148,7 @@ class OperatorErasureController(Controller):
             )
         last = rows[limit - 1] if len(rows) > limit else None
         following = None if last is None else paging.encode_place(last.shredded_at, last.subject_id)
-        data = [OperatorErasureSummary(**_summary(row)) for row in rows[:limit]]  # type: ignore[arg-type]  # as above
+        data = [OperatorErasureSummary(**_summary(row)) for row in rows[:limit]]  # type: ignore[arg-type]  # its members are those of the view
         return OperatorErasurePage(data=data, next_cursor=following)
 
     @get(

@@ -93,7 +93,7 @@ class Part:
     def columns(self) -> list[str]:
         """The columns that are written as they are. Raises ValueError for binary ones of which nothing is said."""
         found = []
-        for column in self.model.__table__.columns:  # type: ignore[attr-defined]
+        for column in self.model.__table__.columns:  # type: ignore[attr-defined]  # SQLModel sets it
             if column.name in {*_SAID_ONCE, *self.hidden, *self.opened}:
                 continue
             if isinstance(column.type, LargeBinary) and column.name not in self.hexed:

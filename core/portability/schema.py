@@ -40,7 +40,7 @@ def _file(about: str, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _row(part: Part) -> dict[str, Any]:
-    table = part.model.__table__  # type: ignore[attr-defined]
+    table = part.model.__table__  # type: ignore[attr-defined]  # SQLModel sets it
     properties: dict[str, Any] = {}
     for name in part.columns():
         shape = _shape(table.c[name])

@@ -101,7 +101,7 @@ class Chapters:
         """A table's file: a page of rows at a time, each page in a transaction of its own, oldest first."""
         writing, model = self._writing, part.model
         (key,) = inspect(model).primary_key
-        whose = model.__table__.c[eraser_of(model.__table__).by]  # type: ignore[attr-defined]
+        whose = model.__table__.c[eraser_of(model.__table__).by]  # type: ignore[attr-defined]  # SQLModel sets it
         seen = self._seen[part.file] = deque(maxlen=SHOWN)
         yield _head(part.about)
         after: Any = None

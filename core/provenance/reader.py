@@ -117,7 +117,7 @@ def _context(anchors: str, time_stamps: str) -> c2pa.Context:
 
 
 # Pillow finds its plug-ins late; the one that is needed is named above, and nothing else may be looked for.
-Image._initialized = 2  # noqa: SLF001
+Image._initialized = 2  # noqa: SLF001 - no other way says that its plugins are read
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ async def months(session: AsyncSession) -> list[Month]:
     ).group_by(month)  # type: ignore[call-overload]  # the stubs end at four columns
     found = (await session.exec(query.order_by(month))).all()
     return [
-        Month(*row[:8], median_hours=None if row[8] is None else round(float(row[8]) / 3600))  # type: ignore[misc]
+        Month(*row[:8], median_hours=None if row[8] is None else round(float(row[8]) / 3600))  # type: ignore[misc]  # the first eight columns are its fields
         for row in found
     ]
 

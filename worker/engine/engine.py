@@ -36,21 +36,21 @@ class Model(Protocol):
     """
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str: ...  # noqa: D102 - said above
     @property
-    def size(self) -> int: ...  # noqa: D102
+    def size(self) -> int: ...  # noqa: D102 - said above
     @property
-    def steps(self) -> int: ...  # noqa: D102
+    def steps(self) -> int: ...  # noqa: D102 - said above
     @property
-    def guidance(self) -> float: ...  # noqa: D102
+    def guidance(self) -> float: ...  # noqa: D102 - said above
     @property
-    def strength(self) -> float: ...  # noqa: D102
+    def strength(self) -> float: ...  # noqa: D102 - said above
     @property
-    def close_strength(self) -> float: ...  # noqa: D102
+    def close_strength(self) -> float: ...  # noqa: D102 - said above
     @property
-    def full_size(self) -> bool: ...  # noqa: D102
+    def full_size(self) -> bool: ...  # noqa: D102 - said above
     @property
-    def digest(self) -> str: ...  # noqa: D102
+    def digest(self) -> str: ...  # noqa: D102 - said above
 
     def serve(self) -> "StepLoop":
         """Begin to paint."""

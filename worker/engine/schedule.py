@@ -129,7 +129,7 @@ def _require_linear(name: str, config: Any) -> None:
         raise UnsupportedScheduler("a scheduler that clips or thresholds x0 is not linear")
     if config.get("rescale_betas_zero_snr") and prediction == "epsilon":
         raise UnsupportedScheduler("with zero terminal SNR the first latent is noise alone: epsilon says nothing there")
-    if name == "dpm++" and (config.algorithm_type != "dpmsolver++" or config.solver_order > 2):  # noqa: PLR2004
+    if name == "dpm++" and (config.algorithm_type != "dpmsolver++" or config.solver_order > 2):  # noqa: PLR2004 - of second order
         raise UnsupportedScheduler("of the DPM solvers, DPM-Solver++ of first and second order is supported")
     if config.get("use_flow_sigmas"):
         raise UnsupportedScheduler("flow matching is not supported")

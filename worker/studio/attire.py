@@ -156,7 +156,7 @@ def _hair(framed: Framed, matte: Matte) -> npt.NDArray[np.bool_]:
     if head.sum() < 0.3 * apart**2:
         return np.asarray(down < chin[1])
     reach = (down < chin[1] + _HAIR_DOWN * apart) & (np.abs(across - chin[0]) < _HAIR_ASIDE * apart)
-    alike = (_alike(framed, head, _HAIR_NEAR) & reach & (matte.alpha > 0.5)) | head  # noqa: PLR2004 - as above
+    alike = (_alike(framed, head, _HAIR_NEAR) & reach & (matte.alpha > 0.5)) | head  # noqa: PLR2004 - more person than not
     _, pieces = cv2.connectedComponents(alike.astype(np.uint8))
     hanging = np.unique(pieces[head])
     return np.asarray(np.isin(pieces, hanging[hanging > 0]) | (down < chin[1]))

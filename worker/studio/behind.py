@@ -62,7 +62,7 @@ def behind(picture: Picture, trimap: npt.NDArray[np.float64], apart: float) -> P
     said = np.zeros(rows * columns, np.float32)
     said[asked] = nobodys * backgrounds
     spread = cv2.resize(said.reshape(rows, columns), (width, height), interpolation=cv2.INTER_LINEAR)
-    return plane(np.where(trimap == 0.5, spread, 0))  # noqa: PLR2004
+    return plane(np.where(trimap == 0.5, spread, 0))  # noqa: PLR2004 - the value of what is open
 
 
 def _between(values: npt.NDArray[np.float64], low: float, high: float) -> npt.NDArray[np.float64]:

@@ -35,7 +35,7 @@ def main() -> None:
             strength=asked.strength,
         )
     )
-    print(f"The finished pipeline is in {folder}")  # noqa: T201
+    print(f"The finished pipeline is in {folder}")  # noqa: T201 - a command answers
 
 
 if __name__ == "__main__":

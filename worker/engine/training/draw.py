@@ -314,14 +314,14 @@ def _smooth_resize(grid: Field, size: int) -> Field:
 def _decode(encoded: Field) -> Field:
     """From sRGB to linear light (IEC 61966-2-1)."""
     low = encoded / 12.92
-    return np.where(encoded <= 0.04045, low, ((encoded + 0.055) / 1.055) ** 2.4).astype(np.float32)  # noqa: PLR2004
+    return np.where(encoded <= 0.04045, low, ((encoded + 0.055) / 1.055) ** 2.4).astype(np.float32)  # noqa: PLR2004 - IEC 61966-2-1
 
 
 def _encode(linear: Field) -> Field:
     """From linear light to sRGB (IEC 61966-2-1)."""
     low = linear * 12.92
     high = 1.055 * np.maximum(linear, 1e-6) ** (1 / 2.4) - 0.055
-    return np.clip(np.where(linear <= 0.0031308, low, high), 0, 1).astype(np.float32)  # noqa: PLR2004
+    return np.clip(np.where(linear <= 0.0031308, low, high), 0, 1).astype(np.float32)  # noqa: PLR2004 - IEC 61966-2-1
 
 
 def _float(array: object) -> Field:

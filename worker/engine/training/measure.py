@@ -133,7 +133,7 @@ def echo(picture: Picture) -> float:
 def _lab(colour: Any) -> tuple[float, float, float]:
     """CIE Lab of an sRGB colour, D65 (IEC 61966-2-1, CIE 15)."""
     encoded = np.asarray(colour, dtype=np.float64).reshape(3)
-    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)  # noqa: PLR2004
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)  # noqa: PLR2004 - IEC 61966-2-1
     ratios = _TO_XYZ @ linear / _TO_XYZ.sum(axis=1)
     x, y, z = np.where(ratios > 216 / 24389, np.cbrt(ratios), (24389 / 27 * ratios + 16) / 116)
     return float(116 * y - 16), float(500 * (x - y)), float(200 * (y - z))
