@@ -8,12 +8,17 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.clock import now
 from core.consent.models import Restriction
 from core.errors import ProcessingRestricted
+from core.storage.tombstones import Kind as TombstoneKind
+from core.storage.tombstones import remember, remember_end
 
 
 async def impose(session: AsyncSession, *, tenant_id: UUID, subject_id: UUID, request_id: UUID, kind: str) -> None:
     """From this commit on nothing is uploaded, made or kept. The caller holds the person's row exclusively."""
     session.add(Restriction(tenant_id=tenant_id, subject_id=subject_id, request_id=request_id, kind=kind))
     await session.flush()
+    # A restore must not let go on what the person made stand still.
+    said = {"subject": subject_id.hex, "asked": kind}
+    await remember(session, TombstoneKind.RESTRICTION, tenant_id=tenant_id, id=request_id, **said)
 
 
 async def lift(session: AsyncSession, *, request_id: UUID) -> bool:
@@ -25,6 +30,7 @@ async def lift(session: AsyncSession, *, request_id: UUID) -> bool:
     found.lifted_at = now()
     session.add(found)
     await session.flush()
+    remember_end(session, tenant_id=found.tenant_id, id=request_id)
     return True
 
 

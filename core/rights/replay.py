@@ -13,6 +13,7 @@ Until this is through nobody is served: `core.db` refuses every tenant session b
     4. assets     each deleted photo and headshot is deleted again, whatever is held: holds stay as they were restored
     5. consents   what was taken back is taken back again
     6. API keys   what was revoked is revoked again
+    7. duties     what was held is held again, what was to stand still stands still again (`core.rights.duties`)
        ledger     what was only announced is entered, because it was treated as done: another restore will find it
 
 Each piece commits by itself and changes nothing when it is repeated, so it may be killed anywhere and begun again.
@@ -39,7 +40,7 @@ from core.headshots.models import Headshot, HeadshotState
 from core.keyring.service import Keyring
 from core.photos import service as photos
 from core.photos.models import Photo, PhotoState
-from core.rights import erase, exports, leave
+from core.rights import duties, erase, exports, leave
 from core.rights.models import DepartureState, Restoration, RestorationPhase, Tombstone
 from core.storage.models import Asset, AssetState
 from core.storage.service import SealedStore
@@ -94,6 +95,10 @@ async def replay(
             elif kind in _WITH_KEYS:
                 await _key_again(database, store.keyring, entry)
         say(f"{kind.value}: {done[kind.value]} again")
+    # 7. Duties.
+    for name, count in (await duties.take_up(database, store, tombstones, tenants=known)).items():
+        done[name] = count
+        say(f"{name}: {count} again")
     async for entry in tombstones.announced():
         await tombstones.settle(entry)
     async with database.system() as session:

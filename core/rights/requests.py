@@ -79,10 +79,12 @@ async def receive(  # noqa: PLR0913 (the fields of a request)
     identity: Identity = Identity.UNVERIFIED,
     details: str | None = None,
     received_at: datetime | None = None,
+    request_id: UUID | None = None,
 ) -> tuple[RightsRequest, bool]:
     """Take a request in and start its clock. False: an open one of this kind was there, and this one joined it.
 
-    Raises `NotFound`, `Gone`, and `Unacceptable` for a `received_at` that is ahead or more than a year ago.
+    request_id: of one that a restore lost. Raises `NotFound`, `Gone`, and `Unacceptable` for a `received_at` that is
+    ahead or more than a year ago.
     """
     # 1. The person's row, exclusively: repeats take turns, and running work sees what follows.
     subject = await subjects.lock(session, subject_id)
@@ -100,7 +102,7 @@ async def receive(  # noqa: PLR0913 (the fields of a request)
         raise Unacceptable("A request was received at some time in the last year.")
     found = clocks.deadlines(subject.jurisdiction, kind, received_at)
     request = RightsRequest(
-        id=new_id(),
+        id=request_id or new_id(),
         tenant_id=subject.tenant_id,
         subject_id=subject.id,
         kind=kind.value,

@@ -37,6 +37,7 @@ class Kind(StrEnum):
     """What an entry is about.
 
     subject, asset, tenant: erased. consent: a purpose that a person took back or opted out of. api_key: revoked.
+    hold, restriction: that somebody's data must be kept, or not be used; ended: that one of these was let go or lifted.
     signing_key: that a public key signs, so that what it signed can still be checked after a restore.
     backup, pruned: that a backup was made, and that it is gone.
     """
@@ -46,6 +47,9 @@ class Kind(StrEnum):
     TENANT = "tenant"
     CONSENT = "consent"
     API_KEY = "api_key"
+    HOLD = "hold"
+    RESTRICTION = "restriction"
+    ENDED = "ended"
     SIGNING_KEY = "signing_key"
     BACKUP = "backup"
     PRUNED = "pruned"
@@ -150,8 +154,8 @@ def ledger_of(session: AsyncSession) -> Tombstones:
     return found
 
 
-async def remember(session: AsyncSession, kind: Kind, *, tenant_id: UUID, id: UUID, **facts: str) -> None:  # noqa: A002 (the field's own name)
-    """Enter what the caller's transaction takes away for good.
+async def remember(session: AsyncSession, kind: Kind, *, tenant_id: UUID, id: UUID, **facts: Any) -> None:  # noqa: A002 (the field's own name)
+    """Enter what the caller's transaction takes away for good, or forbids.
 
     It stands even if that is rolled back: for what the person wanted anyhow, and what is harmless to do again.
     """
@@ -163,3 +167,11 @@ async def remember_once_committed(session: AsyncSession, kind: Kind, *, tenant_i
     ledger, entry = ledger_of(session), Entry(kind, tenant_id, id, now())
     await ledger.announce(entry)
     after_commit(session, partial(ledger.settle, entry))
+
+
+def remember_end(session: AsyncSession, *, tenant_id: UUID, id: UUID) -> None:  # noqa: A002 (the field's own name)
+    """Enter, once the caller's transaction has committed, that a hold or a restriction is over.
+
+    Should that fail, a restore brings it back: then it is let go of again, and nothing was lost by it.
+    """
+    after_commit(session, partial(ledger_of(session).enter, Entry(Kind.ENDED, tenant_id, id, now())))

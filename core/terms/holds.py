@@ -19,6 +19,7 @@ from core.clock import now
 from core.errors import Gone, LegalHoldStands, NotFound, StateConflict, Unacceptable
 from core.ids import new_id
 from core.keyring.service import Keyring
+from core.storage.tombstones import Kind, remember, remember_end
 from core.subjects import service as subjects
 from core.subjects.models import Subject
 from core.terms.models import LegalHold
@@ -40,11 +41,12 @@ async def place(
     expires_at: datetime,
     actor: str,
     data_classes: Collection[DataClass] = (),
+    hold_id: UUID | None = None,
 ) -> LegalHold:
     """Hold what there is of a person, and what comes, until `expires_at`. No class named means all that can be held.
 
     The person's row is held, and the tenant's turn: an erasure, deletion or departure that is under way comes first,
-    and then this raises `Gone`, or finds less to hold; a later one sees the hold.
+    and then this raises `Gone`, or finds less to hold; a later one sees the hold. hold_id: of one that a restore lost.
     """
     chosen = set(data_classes) or set(HOLDABLE)
     if not chosen <= set(HOLDABLE):
@@ -57,7 +59,7 @@ async def place(
         raise Gone  # the tenant left; a sealer may still be cached for some seconds
     sealer = await keyring.subject_sealer(subject.tenant_id, subject.id)
     hold = LegalHold(
-        id=new_id(),
+        id=hold_id or new_id(),
         tenant_id=subject.tenant_id,
         subject_id=subject.id,
         data_classes=[name.value for name in HOLDABLE if name in chosen],
@@ -67,6 +69,9 @@ async def place(
     )
     session.add(hold)
     await session.flush()
+    # A restore must not delete what somebody needs for a claim.
+    said = {"subject": subject.id.hex, "until": expires_at.isoformat(), "classes": hold.data_classes}
+    await remember(session, Kind.HOLD, tenant_id=hold.tenant_id, id=hold.id, **said)
     await _record(session, hold, "placed", actor=actor)
     return hold
 
@@ -85,6 +90,7 @@ async def release(session: AsyncSession, hold_id: UUID, *, actor: str) -> LegalH
     session.add(hold)
     await session.flush()
     await _record(session, hold, "released", actor=actor)
+    remember_end(session, tenant_id=hold.tenant_id, id=hold.id)
     return hold
 
 

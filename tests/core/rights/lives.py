@@ -100,8 +100,8 @@ class Person:
     def restored(self, known: "Person") -> "Person":
         """Out of a backup (this), when that much was `known` of them at the restore: what a person loses by it.
 
-        What was taken back, deleted or erased since stays so; what was given since is lost, and so are a hold and a
-        restriction that came since, while those that were let go come back (docs/backup.md tells operators so).
+        What was taken back, deleted or erased since stays so, what was held or made to stand still since stays so, and
+        what was let go since stays so; what was given since is lost.
         """
         back = self.copy()
         back.erased, back.certificate = known.erased, known.certificate
@@ -109,8 +109,7 @@ class Person:
         for shelf, newer in zip(back.shelves, known.shelves, strict=True):
             for item in shelf:
                 shelf[item] &= newer[item]
-        if back.erased:
-            back.hold = None
+        back.hold, back.restricted = known.hold, known.restricted
         back.overdue = {item for shelf in back.shelves for item, there in shelf.items() if there} & back.overdue
         return back
 
@@ -149,6 +148,7 @@ class Ground:
     parts: Parts
     folder: Path
     administrator_url: str
+    lives: int = 0
 
     async def clean(self) -> None:
         administrator = await asyncpg.connect(self.administrator_url)
@@ -175,6 +175,9 @@ class Stage(RuleBasedStateMachine):
 
     @initialize()
     def a_platform(self) -> None:
+        self.ground.lives += 1
+        if self.ground.lives % 100 == 0:
+            print(f"{self.ground.lives} lives", flush=True)  # noqa: T201 (`pytest -s` shows how far a long run is)
         self.run(self.ground.clean())
         self.platform = self.run(scenes.a_platform(self.parts, credits=1000))
         self.notice = self.run(scenes.a_notice(self.parts, self.platform))

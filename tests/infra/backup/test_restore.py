@@ -24,10 +24,8 @@ from core.db import restoring
 from core.errors import ConsentRequired, CredentialInvalid, Gone, Restoring
 from core.photos import service as photos
 from core.photos.models import Photo
-from core.portability.build import build
-from core.rights import erase, exports, leave, requests
-from core.rights.models import ExportState, Identity, PersonExport, RestorationPhase
-from core.rights.rules import Kind as RequestKind
+from core.rights import erase, leave
+from core.rights.models import RestorationPhase
 from core.settings import Settings
 from core.storage.models import Asset
 from core.storage.tombstones import Kind
@@ -289,35 +287,6 @@ async def test_a_restore_takes_no_standing_hold_away_and_none_that_it_brings_bac
     async with parts.database.tenant(town.platform.tenant_id) as session:
         assert holds.is_standing(await holds.get(session, stands))
     assert (await parts.keyring.held_of_tenant(leaves.tenant_id))[0] == 0
-
-
-async def test_an_export_that_went_since_is_made_anew_instead_of_named_without_its_file(
-    parts: Parts, tmp_path: Path
-) -> None:
-    platform = await scenes.a_platform(parts)
-    person, _ = await scenes.a_ready_person(parts, platform)
-
-    async def ask() -> PersonExport:
-        async with parts.database.tenant(platform.tenant_id) as session:
-            request, _ = await requests.receive(
-                session,
-                parts.keyring,
-                subject_id=person,
-                kind=RequestKind.ACCESS,
-                actor="test",
-                identity=Identity.VERIFIED,
-            )
-            export = await requests.export(session, request_id=request.id, actor="test")
-        where = {"tenant_id": platform.tenant_id, "export_id": export.id}
-        return await build(parts.database, parts.store, **where, root="https://likeness.example") or export
-
-    first = await ask()
-    await backup(parts, tmp_path / "copy")
-    async with parts.database.tenant(platform.tenant_id) as session:
-        await exports.delete(session, parts.store, await exports.get(session, first.id), actor="test")
-    assert (await restore(parts.settings, source=tmp_path / "copy"))["asset"] == 1
-    again = await ask()
-    assert (again.id != first.id, again.state) == (True, ExportState.READY)
 
 
 async def test_a_later_copy_of_the_keys_brings_back_none_of_somebody_whom_the_database_never_knew(
