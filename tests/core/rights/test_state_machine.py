@@ -63,7 +63,7 @@ from tests import scenes
 from tests.core.rights.lives import BOTH, PHOTO, SHELVES, Ground, Order, Person, Stage, named_by, pictures_in
 from tests.queueing import made
 
-SEQUENCES = int(os.environ.get("LIKENESS_SEQUENCES", "4"))
+SEQUENCES = int(os.environ.get("LIKENESS_SEQUENCES", "8"))
 STEPS = int(os.environ.get("LIKENESS_STEPS", "16"))
 Numbers = st.integers(0, 9)
 
