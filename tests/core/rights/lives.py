@@ -29,11 +29,14 @@ from core.jobs.models import FINAL, Job, JobState
 from core.jobs.rescue import MOST_DEATHS
 from core.photos.models import Photo
 from core.portability.contents import photo_path
+from core.retention import service as retention
 from core.rights import checkpoints
 from core.rights.models import PersonExport
 from core.storage.models import Asset
 from core.subjects import service as subjects
 from core.subjects.models import Subject
+from core.terms import policy
+from core.terms.policy import DataClass
 from infra import verify_certificate as verifier
 from tests import scenes
 from tests.core.rights.test_certify import published
@@ -212,6 +215,21 @@ class Stage(RuleBasedStateMachine):
     def some_photo(self, number: int, which: int) -> tuple[Person, UUID]:
         person = self.one(number, lambda person: bool(person.photos))
         return person, sorted(person.photos)[which % len(person.photos)]
+
+    async def headshot_of(self, job_id: UUID) -> UUID:
+        async with self.parts.database.tenant(self.platform.tenant_id) as session:
+            return (await session.exec(select(Headshot.id).where(Headshot.job_id == job_id))).one()
+
+    async def as_long_as_before(self, session: Any) -> None:
+        known = await policy.policy(session, self.platform.tenant_id, DataClass.PHOTO)
+        await retention.change_policy(
+            session,
+            tenant_id=self.platform.tenant_id,
+            data_class=DataClass.PHOTO,
+            seconds=int(policy.RULES[DataClass.PHOTO].default.total_seconds()),
+            version=known.version,
+            actor="test",
+        )
 
     @invariant()
     def the_service_says_what_the_model_says(self) -> None:

@@ -33,7 +33,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from sqlalchemy import update
-from sqlmodel import col, select
+from sqlmodel import col
 
 from core.bootstrap import open_parts
 from core.clock import frozen_at, now
@@ -41,7 +41,6 @@ from core.consent import service as consent
 from core.consent.models import Purpose
 from core.errors import ConsentRequired, Gone, LegalHoldStands, PhotoNotReady, StateConflict
 from core.headshots import complete, submit
-from core.headshots.models import Headshot
 from core.jobs.claim import claim
 from core.jobs.lease import LeaseLost, Stopped
 from core.jobs.models import Job
@@ -55,7 +54,7 @@ from core.rights.models import Identity, PersonExport, RequestState
 from core.rights.rules import Kind
 from core.settings import Settings
 from core.storage.models import Asset
-from core.terms import holds, policy
+from core.terms import holds
 from core.terms.policy import SHORTEST, DataClass
 from infra.backup.restore import restore
 from infra.backup.take import take
@@ -152,7 +151,7 @@ class Lives(Stage):
         )
         if person.processed and person.photos[order.photo] and not order.cancelled:
             self.run(delivering)
-            person.headshots[self.run(self._headshot_of(hands.job_id))] = True
+            person.headshots[self.run(self.headshot_of(hands.job_id))] = True
         else:
             with pytest.raises(Stopped) as stopped:
                 self.run(delivering)
@@ -179,10 +178,6 @@ class Lives(Stage):
         self.run(rescue_dead(self.parts.database, region="local"))
         self.within(lambda session: change(session, not_before=now() - timedelta(seconds=1)))
         self.orders[job_id].dies()
-
-    async def _headshot_of(self, job_id: UUID) -> UUID:
-        async with self.parts.database.tenant(self.platform.tenant_id) as session:
-            return (await session.exec(select(Headshot.id).where(Headshot.job_id == job_id))).one()
 
     # --- rights
 
@@ -372,18 +367,7 @@ class Lives(Stage):
         for person in self.people:
             if person.hold is None:
                 person.photos = dict.fromkeys(person.photos, False)
-        self.within(self._as_long_as_before)
-
-    async def _as_long_as_before(self, session: Any) -> None:
-        known = await policy.policy(session, self.platform.tenant_id, DataClass.PHOTO)
-        await retention.change_policy(
-            session,
-            tenant_id=self.platform.tenant_id,
-            data_class=DataClass.PHOTO,
-            seconds=int(policy.RULES[DataClass.PHOTO].default.total_seconds()),
-            version=known.version,
-            actor="test",
-        )
+        self.within(self.as_long_as_before)
 
     @precondition(lambda self: any(not person.erased and person.hold is None for person in self.people))
     @rule(number=Numbers)
