@@ -13,14 +13,16 @@ _TIME = alt.Axis(title=None, format="%-d %b", labelOverlap="greedy", tickCount=8
 _HOUR = alt.Axis(title=None, format="%H:%M", labelOverlap="greedy", tickCount=8, grid=False)
 
 
-def _from_nothing(values: Iterable[float]) -> alt.Scale:
-    """A scale from zero; to one if there is nothing but zeros, since an axis without a length is labelled NaN."""
-    return alt.Scale(zero=True) if any(values) else alt.Scale(domain=[0, 1])
+def _y(field: str, title: str, values: Iterable[float], *, step: float = 0, **more: Any) -> alt.Y:
+    """An axis upwards from zero, its numbers in full or, from ten thousand on, with k and M. step: between two marks.
 
-
-def _format(values: Iterable[float]) -> str:
-    """How the numbers of an axis are written: in full, or above ten thousand with k and M."""
-    return ",~f" if max(values, default=0) < 10_000 else "~s"  # noqa: PLR2004 (five figures take too much room)
+    Where there is nothing but zeros it goes to one: an axis without a length is labelled NaN.
+    """
+    most = max(values, default=0)
+    written = ",~f" if most < 10_000 else "~s"  # noqa: PLR2004 (five figures take too much room)
+    scale = alt.Scale(zero=True) if most else alt.Scale(domain=[0, 1])
+    axis = alt.Axis(tickCount=4, format=written, tickMinStep=step)
+    return alt.Y(f"{field}:Q", title=title, axis=axis, scale=scale, **more)
 
 
 def hours(
@@ -65,13 +67,7 @@ def _bars(
         .mark_bar(cornerRadiusTopLeft=1, cornerRadiusTopRight=1)
         .encode(
             x=alt.X("at:T", timeUnit=time_unit, axis=axis, scale=alt.Scale(type="utc")),
-            y=alt.Y(
-                "value:Q",
-                title=unit,
-                axis=alt.Axis(tickCount=4, format=_format(row["value"] for row in long), tickMinStep=1),
-                stack="zero",
-                scale=_from_nothing(row["value"] for row in long),
-            ),
+            y=_y("value", unit, (row["value"] for row in long), step=1, stack="zero"),
             color=colour,
             tooltip=[
                 alt.Tooltip("at:T", title="UTC", format="%-d %b %Y, %H:%M"),
@@ -133,12 +129,7 @@ def lines(
         .mark_line(strokeWidth=2, interpolate="monotone")
         .encode(
             x=alt.X("at:T", axis=_TIME, scale=alt.Scale(type="utc")),
-            y=alt.Y(
-                "value:Q",
-                title=unit,
-                axis=alt.Axis(tickCount=4, format=_format(row["value"] for row in long)),
-                scale=_from_nothing(row["value"] for row in long),
-            ),
+            y=_y("value", unit, (row["value"] for row in long)),
             color=alt.Color(
                 "series:N",
                 scale=alt.Scale(domain=names, range=list(SERIES[: len(names)])),
@@ -175,9 +166,7 @@ def curve(
         .mark_area(line={"color": BLUE, "strokeWidth": 2}, color=BLUE, opacity=0.18, interpolate="step-after")
         .encode(
             x=alt.X("x:Q", title=x_title, axis=alt.Axis(tickCount=8, format="~s", grid=False)),
-            y=alt.Y(
-                "y:Q", title=y_title, axis=alt.Axis(tickCount=4, format="~s"), scale=_from_nothing(frame.get("y", ()))
-            ),
+            y=_y("y", y_title, (row[y] for row in rows)),
             tooltip=[
                 alt.Tooltip("x:Q", title=x_title, format=","),
                 alt.Tooltip("y:Q", title=y_title, format=","),

@@ -8,8 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.clock import now
 from core.consent.models import Restriction
 from core.errors import ProcessingRestricted
-from core.storage.tombstones import Kind as TombstoneKind
-from core.storage.tombstones import remember, remember_end
+from core.storage.tombstones import Kind, remember, remember_end
 
 
 async def impose(session: AsyncSession, *, tenant_id: UUID, subject_id: UUID, request_id: UUID, kind: str) -> None:
@@ -18,7 +17,7 @@ async def impose(session: AsyncSession, *, tenant_id: UUID, subject_id: UUID, re
     await session.flush()
     # A restore must not let go on what the person made stand still.
     said = {"subject": subject_id.hex, "asked": kind}
-    await remember(session, TombstoneKind.RESTRICTION, tenant_id=tenant_id, id=request_id, **said)
+    await remember(session, Kind.RESTRICTION, tenant_id=tenant_id, id=request_id, **said)
 
 
 async def lift(session: AsyncSession, *, request_id: UUID) -> bool:

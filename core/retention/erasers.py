@@ -54,9 +54,11 @@ async def erase_export(session: AsyncSession, store: SealedStore, asset_id: UUID
     asset = (await session.exec(query.with_for_update(skip_locked=True))).first()
     if asset is None:
         return False
-    for export in await exports.of_file(session, asset):
+    export = await exports.of_file(session, asset)
+    if export is not None:
         await exports.delete(session, store, export, actor=ACTOR)
-    await store.delete(session, asset)
+    else:
+        await store.delete(session, asset)
     return True
 
 

@@ -10,6 +10,7 @@ What the ledger does not know for certain is held: a hold whose release was not 
 from collections import Counter
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -43,8 +44,7 @@ async def take_up(
     done: Counter[str] = Counter()
     for kind, work in ((Kind.HOLD, _hold), (Kind.RESTRICTION, _restriction)):
         entries = [entry async for entry in tombstones.entries(kind) if entry.tenant_id in tenants]
-        # What is over first: a person has one open request of a kind, and the newer one must not join an older.
-        for entry in sorted(entries, key=lambda one: (one.id not in over, one.at)):
+        for entry in sorted(entries, key=lambda one: one.at):
             with suppress(NotFound, Gone):  # they came after the backup was made, or are erased
                 async with database.tenant(entry.tenant_id) as session:
                     done[kind.value] += await work(session, store.keyring, entry, over=entry.id in over)
@@ -81,7 +81,8 @@ async def _restriction(session: AsyncSession, keyring: Keyring, entry: Entry, *,
         return True
     if known is not None or over:
         return False
-    await requests.receive(
+    receive = partial(
+        requests.receive,
         session,
         keyring,
         subject_id=UUID(hex=entry.facts["subject"]),
@@ -90,4 +91,8 @@ async def _restriction(session: AsyncSession, keyring: Keyring, entry: Entry, *,
         received_at=max(entry.at, now() - _LONGEST_AGO),
         request_id=entry.id,
     )
+    known_open, is_new = await receive()
+    if not is_new:  # it was answered before this one came, which would have joined it otherwise
+        await requests.complete(session, request_id=known_open.id, actor=ACTOR)
+        await receive()
     return True

@@ -84,14 +84,14 @@ async def file_of(session: AsyncSession, export: PersonExport) -> Asset:
     return found
 
 
-async def of_file(session: AsyncSession, file: Asset) -> Sequence[PersonExport]:
-    """The export whose file this is, held; none for another asset, or once the export's row says that it is gone."""
+async def of_file(session: AsyncSession, file: Asset) -> PersonExport | None:
+    """The export whose file this is, held; None for another asset, or once the export's row says that it is gone."""
     query = select(PersonExport).where(
         PersonExport.subject_id == file.subject_id,
         PersonExport.asset_id == file.id,
         PersonExport.state == ExportState.READY,
     )
-    return (await session.exec(query.with_for_update())).all()
+    return (await session.exec(query.with_for_update())).first()
 
 
 def state_of(export: PersonExport) -> ExportState:

@@ -18,7 +18,6 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -110,24 +109,30 @@ async def stay(database: Database, *, tenant_id: UUID, actor: str) -> TenantStat
     Raises NotFound, and StateConflict when the keys are destroyed.
     """
     async with database.tenant(tenant_id) as session:
+        departure = _require_keys(await held(session, tenant_id))
         # The state first: cut off here, it is still known what to go back to.
-        before = TenantState((await _require_keys(session, tenant_id)).state_before)
+        before = TenantState(departure.state_before)
         await tenants.set_state(database, tenant_id=tenant_id, state=before, actor=actor)
-        await call_off(session, tenant_id)
+        await session.delete(departure)
     return before
 
 
 async def call_off(session: AsyncSession, tenant_id: UUID) -> None:
     """Forget that the tenant was to leave, in the caller's transaction; nothing, where it was not.
 
-    Raises StateConflict when the keys are destroyed.
+    The caller holds the tenant's row, which whoever works on the departure may ask for next, so nobody is waited for.
+    Raises StateConflict when somebody is at it at this moment, and when the keys are destroyed.
     """
-    with suppress(NotFound):
-        await session.delete(await _require_keys(session, tenant_id))
+    if await session.get(Departure, tenant_id) is None:
+        return
+    query = select(Departure).where(Departure.tenant_id == tenant_id).with_for_update(skip_locked=True)
+    departure = (await session.exec(query.execution_options(populate_existing=True))).first()
+    if departure is None:
+        raise StateConflict("Somebody else is letting the tenant leave or stay at this moment. Look again.")
+    await session.delete(_require_keys(departure))
 
 
-async def _require_keys(session: AsyncSession, tenant_id: UUID) -> Departure:
-    departure = await held(session, tenant_id)
+def _require_keys(departure: Departure) -> Departure:
     if departure.state != DepartureState.LEAVING:
         raise StateConflict("The tenant's keys are destroyed: nothing brings it back.")
     return departure

@@ -41,6 +41,7 @@ from core.keyring.service import Keyring
 from core.photos import service as photos
 from core.photos.models import Photo, PhotoState
 from core.rights import duties, erase, exports, leave
+from core.rights.duties import ACTOR
 from core.rights.models import DepartureState, Restoration, RestorationPhase, Tombstone
 from core.storage.models import Asset, AssetState
 from core.storage.service import SealedStore
@@ -53,7 +54,6 @@ from core.terms.models import LegalHold
 
 logger = logging.getLogger("likeness.rights")
 
-ACTOR = "restore"
 RESTORED = "log.restored"
 LEDGER_LOST = "ledger-lost"
 UNSETTLED_AFTER = timedelta(hours=1)
@@ -240,9 +240,11 @@ async def _asset_again(database: Database, store: SealedStore, entry: Entry) -> 
             if asset.id.hex in headshot.assets.values():
                 await headshots.delete(session, store, headshot, actor=ACTOR, whatever_holds=True)
         # Else the request would go on being answered with a file that is not there.
-        for export in await exports.of_file(session, asset):
+        export = await exports.of_file(session, asset)
+        if export is not None:
             await exports.delete(session, store, export, actor=ACTOR)
-        await store.delete(session, asset)
+        else:
+            await store.delete(session, asset)
         return 1
 
 

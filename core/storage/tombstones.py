@@ -1,7 +1,8 @@
-"""The tombstone ledger: what must stay erased, kept apart from the database and from every backup of it.
+"""The tombstone ledger: what must stay erased, held or unused, kept apart from the database and every backup of it.
 
-A restored database has forgotten what was erased after its backup was made. This ledger has not: it lies in a place of
-its own (`LIKENESS_TOMBSTONES_URL`), is never restored, and is replayed before a restored instance serves anybody.
+A restored database has forgotten what was erased, held or made to stand still after its backup was made. This ledger
+has not: it lies in a place of its own (`LIKENESS_TOMBSTONES_URL`), is never restored, and is replayed before a restored
+instance serves anybody.
 
 Invariants of this file:
 - An entry is on the disk, or in the bucket, before the transaction that it tells of commits. So no committed erasure
@@ -10,7 +11,8 @@ Invariants of this file:
 - The erasure of a person is announced first (an intent) and entered once it has committed. What a crash left announced
   is settled by the sweep: entered where the tombstone stands, withdrawn where the transaction was rolled back. After a
   disaster an intent that nobody could settle counts as an erasure, because the person had asked for it.
-- An entry holds ids, a kind and a time, and nothing of the person.
+- That a hold or a restriction is over is entered once that has committed: what is not known for certain still binds.
+- An entry holds ids, plain words and times, and nothing of the person.
 """
 
 import hashlib

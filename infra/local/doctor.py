@@ -307,15 +307,13 @@ async def _api(settings: Mapping[str, str]) -> str:
 
 
 async def _console(settings: Mapping[str, str]) -> str:
-    import httpx
+    from infra.local.parts import console_answers
 
     url = settings.get("LIKENESS_CONSOLE_PUBLIC_URL")
     if url is None:
         raise NotYet("no console is named; `likeness up` brings one along")
-    async with httpx.AsyncClient(timeout=8, trust_env=False) as client:
-        answer = await client.get(f"{url}/_stcore/health")
-    if answer.status_code != httpx.codes.OK:
-        raise Unwell(f"answers {answer.status_code}", REMEDIES["console"])
+    if not await console_answers(url)():
+        raise Unwell("does not answer", REMEDIES["console"])
     return f"{url} can be opened"
 
 

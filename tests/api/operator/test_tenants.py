@@ -1,5 +1,6 @@
 """Operators create tenants, see their credits, change them, and ask a second person for what hurts."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -72,6 +73,17 @@ async def test_one_that_was_to_leave_goes_on_only_while_its_keys_live(api: Api, 
     late = await api.http.patch(path, headers=OPERATOR, json={"state": "active"})
     assert (late.status_code, "destroyed" in late.json()["detail"]) == (409, True)
     assert (await api.http.get(path, headers=OPERATOR)).json()["tenant"]["state"] == "suspended"
+
+
+async def test_letting_one_go_on_waits_for_nobody_who_lets_it_leave(api: Api, platform: Platform) -> None:
+    path, tenant_id = f"/operator/v1/tenants/ten_{platform.tenant_id.hex}", platform.tenant_id
+    await leave.suspend(api.parts.database, tenant_id=tenant_id, actor="test")
+    # Whoever is at it holds the departure, and may ask for the tenant's row next: that would be a wait in a circle.
+    async with asyncio.timeout(10), api.parts.database.tenant(tenant_id) as session:
+        await leave.held(session, tenant_id)
+        busy = await api.http.patch(path, headers=OPERATOR, json={"state": "active"})
+    assert (busy.status_code, "at this moment" in busy.json()["detail"]) == (409, True)
+    assert (await api.http.patch(path, headers=OPERATOR, json={"state": "active"})).status_code == 200
 
 
 async def test_the_tenant_hears_of_its_suspension(api: Api, platform: Platform) -> None:

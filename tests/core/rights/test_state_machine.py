@@ -50,7 +50,7 @@ from core.portability.build import build
 from core.retention import service as retention
 from core.retention.sweep import sweep
 from core.rights import certify, erase, exports, requests
-from core.rights.models import Identity, PersonExport, RequestState
+from core.rights.models import Identity, PersonExport, RequestState, RightsRequest
 from core.rights.rules import Kind
 from core.settings import Settings
 from core.storage.models import Asset
@@ -181,20 +181,19 @@ class Lives(Stage):
 
     # --- rights
 
+    async def asks(self, session: Any, person: Person, kind: Kind) -> tuple[RightsRequest, bool]:
+        known = Identity.VERIFIED
+        return await requests.receive(
+            session, self.parts.keyring, subject_id=person.id, kind=kind, actor="test", identity=known
+        )
+
     @precondition(lambda self: self.people)
     @rule(number=Numbers)
     def asks_for_everything(self, number: int) -> None:
         person = self.one(number)
 
         async def ask(session: Any) -> UUID:
-            request, _ = await requests.receive(
-                session,
-                self.parts.keyring,
-                subject_id=person.id,
-                kind=Kind.ACCESS,
-                actor="test",
-                identity=Identity.VERIFIED,
-            )
+            request, _ = await self.asks(session, person, Kind.ACCESS)
             return (await requests.export(session, request_id=request.id, actor="test")).id
 
         if person.erased:
@@ -218,14 +217,7 @@ class Lives(Stage):
         person = self.one(number, lambda person: not person.erased and person.restricted is None)
 
         async def work(session: Any) -> UUID:
-            request, new = await requests.receive(
-                session,
-                self.parts.keyring,
-                subject_id=person.id,
-                kind=Kind.RESTRICTION,
-                actor="test",
-                identity=Identity.VERIFIED,
-            )
+            request, new = await self.asks(session, person, Kind.RESTRICTION)
             assert new
             await requests.complete(session, request_id=request.id, actor="test")
             return request.id

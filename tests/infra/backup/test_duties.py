@@ -28,7 +28,7 @@ async def test_what_was_held_or_made_to_stand_still_since_is_so_again_and_what_w
     parts: Parts, tmp_path: Path
 ) -> None:
     platform = await scenes.a_platform(parts)
-    before, since = [(await scenes.a_ready_person(parts, platform))[0] for _ in range(2)]
+    before, since, twice = [(await scenes.a_ready_person(parts, platform))[0] for _ in range(3)]
 
     async def hold(session: AsyncSession, subject_id: UUID) -> UUID:
         until = now() + timedelta(days=9)
@@ -49,6 +49,7 @@ async def test_what_was_held_or_made_to_stand_still_since_is_so_again_and_what_w
 
     async with parts.database.tenant(platform.tenant_id) as session:
         old_hold, old_stop = await hold(session, before), await stop(session, before)
+        answered = await stop(session, twice)
     await backup(parts, tmp_path / "copy")
     async with parts.database.tenant(platform.tenant_id) as session:
         new_hold, new_stop = await hold(session, since), await stop(session, since)
@@ -56,11 +57,13 @@ async def test_what_was_held_or_made_to_stand_still_since_is_so_again_and_what_w
         await requests.complete(session, request_id=old_stop, actor="test")
         await requests.lift(session, request_id=old_stop, actor="test")
         again = await stop(session, before)  # a second one of the same kind must not join the first
+        await requests.complete(session, request_id=answered, actor="test")  # which stays in force, as the next does
+        next_one = await stop(session, twice)
     ledger = b"".join([path.read_bytes() for path in (tmp_path / "tombstones").rglob("*") if path.is_file()])
     assert new_hold.hex.encode() in ledger
     assert b"canary" not in ledger
     done = await restore(parts.settings, source=tmp_path / "copy")
-    assert (done["hold"], done["restriction"]) == (2, 3)
+    assert (done["hold"], done["restriction"]) == (2, 4)
     async with parts.database.tenant(platform.tenant_id) as session:
         assert holds.is_standing(await holds.get(session, new_hold))
         assert not holds.is_standing(await holds.get(session, old_hold))
@@ -68,6 +71,7 @@ async def test_what_was_held_or_made_to_stand_still_since_is_so_again_and_what_w
             await consent.require(session, since, Purpose.HEADSHOT)
         (standing,) = await restrict.in_force(session, before)
         assert standing.request_id == again
+        assert {one.request_id for one in await restrict.in_force(session, twice)} == {answered, next_one}
         # The platform's own names for the requests hold good, so that they can be answered.
         await requests.complete(session, request_id=new_stop, actor="test")
         await requests.lift(session, request_id=new_stop, actor="test")
